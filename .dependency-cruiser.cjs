@@ -1,0 +1,55 @@
+/** Dependencies point down only: services -> backbone -> platform. See docs/architecture.md. */
+const services = '^(gateway|bridge|subgraphs/[^/]+|workers/[^/]+)/';
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'platform-knows-nothing-above',
+      comment: 'Only the composition root (platform/cli) may know the layers above.',
+      severity: 'error',
+      from: { path: '^platform/', pathNot: '^platform/cli/' },
+      to: { path: '^(gateway|subgraphs|bridge|backbone|workers)/' },
+    },
+    {
+      name: 'backbone-knows-only-platform',
+      severity: 'error',
+      from: { path: '^backbone/' },
+      to: { path: '^(gateway|subgraphs|bridge|workers)/|^platform/cli/' },
+    },
+    {
+      name: 'siblings-never-import-each-other',
+      comment: 'Services meet in the graph, on the bus, or not at all.',
+      severity: 'error',
+      from: { path: services },
+      to: { path: services, pathNot: '^$1/' },
+    },
+    {
+      name: 'nobody-imports-the-composition-root',
+      severity: 'error',
+      from: { pathNot: '^(platform/cli|test|bench)/' },
+      to: { path: '^platform/cli/' },
+    },
+    {
+      name: 'no-tests-in-production',
+      severity: 'error',
+      from: { pathNot: '^(test|bench)/' },
+      to: { path: '^(test|bench)/' },
+    },
+    { name: 'not-to-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    {
+      name: 'no-dev-dependency-in-production',
+      severity: 'error',
+      from: { path: '^(gateway|subgraphs|bridge|backbone|workers|platform)/', pathNot: '^gateway/explorer/' },
+      to: { dependencyTypes: ['npm-dev'], pathNot: 'node_modules/@types/' },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^prisma/generated|^gateway/explorer/dist' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+};

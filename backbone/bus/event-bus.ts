@@ -1,0 +1,89 @@
+/**
+ * The port to the event backbone. Two adapters: `postgres/` (a partitioned log in PostgreSQL) and `kafka/` (Redpanda).
+ * test/backbone/bus/contract.ts holds what every adapter promises.
+ */
+
+/** A record before the bus has it. The key decides the partition; records of one key stay in order. */
+export interface OutgoingRecord {
+  readonly key: string;
+  /** UTF-8 text, JSON in all of fleetgraph. */
+  readonly value: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Overrides the partition that the key would choose. */
+  readonly partition?: number;
+}
+
+/** A record as the bus gives it. */
+export interface BusRecord {
+  readonly topic: string;
+  readonly partition: number;
+  /** Position in the partition. Grows, without gaps in the postgres adapter, possibly with gaps in Kafka. */
+  readonly offset: bigint;
+  readonly key: string;
+  readonly value: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** When the bus stored it, epoch milliseconds. */
+  readonly timestampMs: number;
+}
+
+/** Records of one partition in offset order. */
+export interface RecordBatch {
+  readonly topic: string;
+  readonly partition: number;
+  readonly records: readonly BusRecord[];
+  /** Aborted when the partition is lost or the subscription stops: finish or abandon, nothing of it will be committed after. */
+  readonly signal: AbortSignal;
+}
+
+export interface SubscribeOptions {
+  readonly group: string;
+  readonly topics: readonly string[];
+  /** Most records in a batch. Default 500. */
+  readonly maxBatchSize?: number;
+  /** Where a group without a committed offset begins. Default `earliest`. */
+  readonly from?: 'earliest' | 'latest';
+}
+
+/**
+ * Takes a batch. The offset is committed only after the promise resolves. When it rejects, the same records are
+ * given again (perhaps to another member) after a backoff; nothing behind them in the partition is given before.
+ */
+export type BatchHandler = (batch: RecordBatch) => Promise<void>;
+
+export interface Subscription {
+  /** Stops taking records, lets running handlers finish and commit, hands the partitions over. */
+  stop(): Promise<void>;
+  /** Rejects with the last error while the subscription can't consume. */
+  ready(): Promise<void>;
+}
+
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+export interface TopicOptions {
+  readonly name: string;
+  readonly partitions: number;
+  readonly retentionMs: number;
+}
+
+export interface EventBus {
+  /** Makes the topics that are missing. Raises the partition count never by itself. */
+  ensureTopics(topics: readonly TopicOptions[]): Promise<void>;
+  /**
+   * Appends records; all of them or, when it rejects, perhaps some. Resolves only when they are durable.
+   * Concurrent calls are batched together; the order of calls is kept for each key.
+   */
+  publish(topic: string, records: readonly OutgoingRecord[]): Promise<void>;
+  /** At-least-once delivery to one member of the group a partition; several partitions are handled side by side. */
+  subscribe(options: SubscribeOptions, handler: BatchHandler): Promise<Subscription>;
+  /** Gives this caller every record that is appended from now on. Once resolved, nothing later is missed while the caller keeps up. */
+  tail(topics: readonly string[], handler: (records: readonly BusRecord[]) => void | Promise<void>): Promise<Subscription>;
+  /** Records not yet committed by the group, summed over partitions, for each topic. */
+  lag(group: string): Promise<ReadonlyMap<string, number>>;
+  /** Rejects if records can't be published now. */
+  ready(): Promise<void>;
+  /** Flushes what was given to `publish`, stops every subscription. */
+  close(): Promise<void>;
+}

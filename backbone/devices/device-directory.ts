@@ -1,0 +1,20 @@
+import type { MetricDefinition } from '../events/catalogue.js';
+
+/** A device as the bridge needs to know it. */
+export interface DeviceProfile {
+  readonly tenant: string;
+  readonly deviceId: string;
+  readonly typeId: string;
+  readonly active: boolean;
+  /** Name of the payload decoder of its type. */
+  readonly decoder: string;
+  /** Metrics that its type declares. A reading of one must be of its kind; others are taken as they come. */
+  readonly metrics: readonly MetricDefinition[];
+}
+
+/** The port by which the bridge asks the device role about devices. Rejects when it can't tell: the caller must deny or wait. */
+export interface DeviceDirectory {
+  /** The device that the credentials belong to, or undefined if they are wrong, revoked, or of a decommissioned device. */
+  authenticate(credentials: { readonly clientId: string; readonly username: string; readonly password: string }): Promise<DeviceProfile | undefined>;
+  find(tenant: string, deviceId: string): Promise<DeviceProfile | undefined>;
+}

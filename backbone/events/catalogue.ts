@@ -1,0 +1,109 @@
+/**
+ * Every type of event that fleetgraph knows, with the schema of its data. What is not in here can't be appended,
+ * published or decoded. A type carries its version; a change that readers of the old one can't read is a new type.
+ * Names follow CloudEvents: reverse-DNS prefix, past tense, version.
+ */
+import { z } from 'zod';
+
+const id = z.string().min(1).max(128);
+/** Epoch milliseconds; the fraction, if any, holds microseconds. */
+const epochMs = z.number().finite().nonnegative();
+const metricName = z.string().min(1).max(128);
+const metricValue = z.union([z.number(), z.boolean(), z.string().max(1_024)]);
+const json = z.json();
+const labels = z.record(z.string(), z.string());
+const dateTime = z.iso.datetime({ offset: true });
+
+const metricDefinition = z.object({
+  name: metricName,
+  kind: z.enum(['NUMBER', 'BOOLEAN', 'STRING']),
+  unit: z.string().optional(),
+  description: z.string().optional(),
+});
+
+export const reading = z.object({ metric: metricName, at: epochMs, value: metricValue });
+
+/** Domain events: appended to the event store, published by the relay on `fleetgraph.events`. */
+const domainEvents = {
+  'io.fleetgraph.device-type.defined.v1': z.object({
+    typeId: id,
+    name: z.string(),
+    description: z.string().optional(),
+    metrics: z.array(metricDefinition),
+    decoder: z.string(),
+  }),
+  'io.fleetgraph.device.registered.v1': z.object({ deviceId: id, name: z.string(), typeId: id, labels }),
+  /** Carries the whole new state, not the difference. */
+  'io.fleetgraph.device.updated.v1': z.object({ deviceId: id, name: z.string(), typeId: id, labels }),
+  'io.fleetgraph.device.decommissioned.v1': z.object({ deviceId: id }),
+  'io.fleetgraph.device.credentials-rotated.v1': z.object({ deviceId: id, clientId: id }),
+  'io.fleetgraph.device.desired-state-set.v1': z.object({ deviceId: id, desired: z.record(z.string(), json), version: z.int() }),
+  'io.fleetgraph.device.reported-state-changed.v1': z.object({ deviceId: id, reported: z.record(z.string(), json), version: z.int() }),
+  'io.fleetgraph.command.requested.v1': z.object({ commandId: id, deviceId: id, name: z.string(), parameters: json, expiresAt: dateTime }),
+  'io.fleetgraph.command.sent.v1': z.object({ commandId: id, deviceId: id }),
+  'io.fleetgraph.command.delivered.v1': z.object({ commandId: id, deviceId: id }),
+  'io.fleetgraph.command.succeeded.v1': z.object({ commandId: id, deviceId: id, result: json }),
+  'io.fleetgraph.command.failed.v1': z.object({ commandId: id, deviceId: id, error: z.string() }),
+  'io.fleetgraph.command.rejected.v1': z.object({ commandId: id, deviceId: id, error: z.string() }),
+  'io.fleetgraph.command.expired.v1': z.object({ commandId: id, deviceId: id }),
+  'io.fleetgraph.command.canceled.v1': z.object({ commandId: id, deviceId: id }),
+} as const;
+
+/** What devices send, as the bridge publishes it. Telemetry goes to `fleetgraph.telemetry`, the rest to `fleetgraph.signals`. */
+const deviceMessages = {
+  'io.fleetgraph.telemetry.received.v1': z.object({ deviceId: id, readings: z.array(reading).min(1) }),
+  /** `session` grows with each connection of the device (epoch ms of the connect): a message of an older session is late. */
+  'io.fleetgraph.presence.changed.v1': z.object({
+    deviceId: id,
+    online: z.boolean(),
+    session: z.number().nonnegative(),
+    at: epochMs,
+    reason: z.enum(['connected', 'disconnected', 'will', 'timeout', 'kicked']),
+  }),
+  /** The broker (re)started: whoever was online in a session before this one is offline. One record a partition. */
+  'io.fleetgraph.presence.reset.v1': z.object({ session: z.number().nonnegative(), at: epochMs }),
+  'io.fleetgraph.command.dispatched.v1': z.object({ commandId: id, deviceId: id, at: epochMs }),
+  'io.fleetgraph.command.received.v1': z.object({ commandId: id, deviceId: id, at: epochMs }),
+  'io.fleetgraph.command.acknowledged.v1': z.object({
+    commandId: id,
+    deviceId: id,
+    status: z.enum(['SUCCEEDED', 'FAILED', 'REJECTED']),
+    result: json.optional(),
+    error: z.string().optional(),
+    at: epochMs,
+  }),
+  'io.fleetgraph.device.state-reported.v1': z.object({ deviceId: id, reported: z.record(z.string(), json), at: epochMs }),
+  'io.fleetgraph.device.event-raised.v1': z.object({ deviceId: id, name: z.string().min(1).max(128), data: json, at: epochMs }),
+} as const;
+
+/** What the projector changed, on `fleetgraph.changes`. `payload` has what a subscriber's first fetch needs; see docs/subscriptions.md. */
+const projectionChanges = {
+  'io.fleetgraph.projection.changed.v1': z.object({
+    /** Gap-free number of the change within its tenant; the cursor of subscriptions. A decimal string: it may pass 2^53. */
+    seq: z.string().regex(/^\d+$/),
+    entity: z.enum(['device', 'command', 'event']),
+    id,
+    version: z.string().regex(/^\d+$/),
+    at: dateTime,
+    payload: json,
+  }),
+} as const;
+
+export const catalogue = { ...domainEvents, ...deviceMessages, ...projectionChanges } as const;
+
+export type EventType = keyof typeof catalogue;
+export type DomainEventType = keyof typeof domainEvents;
+export type EventData<T extends EventType> = z.infer<(typeof catalogue)[T]>;
+export type Reading = z.infer<typeof reading>;
+export type MetricDefinition = z.infer<typeof metricDefinition>;
+
+export const domainEventTypes = Object.keys(domainEvents) as readonly DomainEventType[];
+
+export function isEventType(type: string): type is EventType {
+  return Object.hasOwn(catalogue, type);
+}
+
+/** Where the schema of a type is documented: the CloudEvents attribute `dataschema`. */
+export function dataschemaOf(type: EventType): string {
+  return `https://fleetgraph.io/schemas/${type}.json`;
+}

@@ -1,0 +1,27 @@
+import js from '@eslint/js';
+import tseslint from 'typescript-eslint';
+
+export default tseslint.config(
+  { ignores: ['node_modules', 'dist', 'prisma/generated', 'gateway/explorer/dist', '.fleetgraph'] },
+  js.configs.recommended,
+  {
+    files: ['**/*.ts', '**/*.tsx'],
+    extends: [...tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/require-await': 'off',
+      'no-console': 'error',
+    },
+  },
+  {
+    // process.env has one reader: everything else takes its settings as arguments.
+    files: ['gateway/**/*.ts', 'subgraphs/**/*.ts', 'bridge/**/*.ts', 'backbone/**/*.ts', 'workers/**/*.ts', 'platform/**/*.ts'],
+    ignores: ['platform/config/**'],
+    rules: { 'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'Read settings through platform/config.' }] },
+  },
+  { files: ['platform/cli/**/*.ts', 'bench/**/*.ts'], rules: { 'no-console': 'off' } },
+);

@@ -1,0 +1,76 @@
+/**
+ * Applies prisma/migrations/*\/migration.sql without Prisma's engine, and keeps `_prisma_migrations` as the engine
+ * would, so that `prisma migrate status` and `deploy` agree with it wherever the engine exists.
+ * Invariant: under one advisory lock, each migration runs once, whole, in the order of its name.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { messageOf, StartupError } from '../errors.js';
+
+const migrationsDirectory = fileURLToPath(new URL('../../prisma/migrations', import.meta.url));
+
+/** Prisma's own lock (MIGRATE_ADVISORY_LOCK), so that `prisma migrate deploy` and this never run at once. */
+const advisoryLock = 72_707_369;
+
+interface Applied {
+  readonly migration_name: string;
+  readonly checksum: string;
+  readonly finished_at: Date | null;
+  readonly rolled_back_at: Date | null;
+}
+
+/**
+ * Brings the database to the newest migration.
+ * @returns names of the migrations applied now, oldest first.
+ * @throws StartupError when an applied migration was changed or a former one failed.
+ */
+export async function migrate(url: string, directory: string = migrationsDirectory): Promise<readonly string[]> {
+  const client = new pg.Client({ connectionString: url, application_name: 'fleetgraph-migrate' });
+  await client.connect();
+  try {
+    await client.query('SELECT pg_advisory_lock($1)', [advisoryLock]);
+    await client.query(`CREATE TABLE IF NOT EXISTS public._prisma_migrations (
+      id VARCHAR(36) PRIMARY KEY NOT NULL, checksum VARCHAR(64) NOT NULL, finished_at TIMESTAMPTZ,
+      migration_name VARCHAR(255) NOT NULL, logs TEXT, rolled_back_at TIMESTAMPTZ,
+      started_at TIMESTAMPTZ NOT NULL DEFAULT now(), applied_steps_count INTEGER NOT NULL DEFAULT 0)`);
+    const applied = await client.query<Applied>('SELECT migration_name, checksum, finished_at, rolled_back_at FROM public._prisma_migrations');
+    const done: string[] = [];
+    for (const name of await migrationNames(directory)) {
+      const script = await readFile(join(directory, name, 'migration.sql'), 'utf8');
+      const checksum = createHash('sha256').update(script).digest('hex');
+      const before = applied.rows.find((row) => row.migration_name === name && row.rolled_back_at === null);
+      if (before === undefined) {
+        await apply(client, name, script, checksum);
+        done.push(name);
+      } else if (before.finished_at === null) {
+        throw new StartupError(`Migration ${name} failed before. Mend the database, then mark it with "prisma migrate resolve".`);
+      } else if (before.checksum !== checksum) {
+        throw new StartupError(`Migration ${name} was changed after it had been applied. Restore the file and add a new migration instead.`);
+      }
+    }
+    return done;
+  } finally {
+    await client.end();
+  }
+}
+
+async function migrationNames(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name).sort();
+}
+
+async function apply(client: pg.Client, name: string, script: string, checksum: string): Promise<void> {
+  const id = randomUUID();
+  await client.query('INSERT INTO public._prisma_migrations (id, checksum, migration_name) VALUES ($1, $2, $3)', [id, checksum, name]);
+  try {
+    // Several statements in one simple query run in one implicit transaction: all or nothing.
+    await client.query(script);
+  } catch (error) {
+    await client.query('UPDATE public._prisma_migrations SET logs = $2 WHERE id = $1', [id, messageOf(error)]);
+    throw new StartupError(`Migration ${name} failed: ${messageOf(error)}.`, { cause: error });
+  }
+  await client.query('UPDATE public._prisma_migrations SET finished_at = now(), applied_steps_count = 1 WHERE id = $1', [id]);
+}

@@ -1,0 +1,28 @@
+import pg from 'pg';
+import type { Logger } from '../observability/logger.js';
+
+/** bigint and numeric counts come back as bigint, never as a lossy number; timestamps as Date; json parsed. */
+const types: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+    oid === pg.types.builtins.INT8 && format !== 'binary'
+      ? (value: string) => BigInt(value)
+      : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
+};
+
+/**
+ * A pool of connections. A lost idle connection is logged, not thrown: the next query opens another.
+ * `idle_in_transaction_session_timeout` ends a forgotten transaction, which would otherwise stall the relay.
+ */
+export function createPool(options: { url: string; size: number; applicationName: string; log: Logger }): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.size,
+    application_name: options.applicationName,
+    connectionTimeoutMillis: 10_000,
+    idle_in_transaction_session_timeout: 60_000,
+    keepAlive: true,
+    types,
+  });
+  pool.on('error', (error) => options.log.warn({ err: error }, 'idle database connection lost'));
+  return pool;
+}

@@ -1,0 +1,59 @@
+/** The narrow port of everything that writes SQL by hand: a pool, one connection in a transaction, or Prisma's transaction. */
+import type pg from 'pg';
+
+/** Runs one statement with positional parameters (`$1`) and returns its rows. */
+export interface Sql {
+  query<Row>(text: string, parameters?: readonly unknown[]): Promise<Row[]>;
+}
+
+/** What Prisma's client and its interactive transaction have in common for raw statements. */
+interface PrismaRaw {
+  $queryRawUnsafe<T>(query: string, ...values: unknown[]): Promise<T>;
+}
+
+/** A pool or connection of `pg` as `Sql`. */
+export function sqlOf(connection: Pick<pg.Pool, 'query'>): Sql {
+  return {
+    async query<Row>(text: string, parameters: readonly unknown[] = []): Promise<Row[]> {
+      const result = await (connection as pg.Pool).query(text, [...parameters]);
+      return result.rows as Row[];
+    },
+  };
+}
+
+/** A Prisma transaction as `Sql`, so that hand-written SQL joins it. Cast every parameter in the text (`$1::text`). */
+export function sqlOfPrisma(transaction: PrismaRaw): Sql {
+  return {
+    query: <Row>(text: string, parameters: readonly unknown[] = []): Promise<Row[]> => transaction.$queryRawUnsafe<Row[]>(text, ...parameters),
+  };
+}
+
+/**
+ * Runs `work` in one transaction on one connection: commits when it resolves, rolls back when it rejects.
+ * @throws what `work` throws, or the driver's error.
+ */
+export async function inTransaction<T>(pool: pg.Pool, work: (sql: Sql, client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    await client.query('BEGIN');
+    const result = await work(sqlOf(client as unknown as pg.Pool), client);
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    await client.query('ROLLBACK').catch((rollbackError: unknown) => {
+      broken = rollbackError instanceof Error ? rollbackError : new Error(String(rollbackError));
+    });
+    throw error;
+  } finally {
+    // A connection that could not roll back must not go back to the pool.
+    client.release(broken);
+  }
+}
+
+/** First row of a statement that always returns one. */
+export function only<Row>(rows: readonly Row[]): Row {
+  const [row] = rows;
+  if (row === undefined) throw new Error('A statement that returns one row returned none.');
+  return row;
+}

@@ -1,0 +1,116 @@
+/**
+ * A subgraph as each of the three serves it: an executable federation schema whose fields ask for scopes, behind Apollo
+ * Server on Fastify. Authorization is checked here as well as at the gateway: a subgraph trusts nobody but the token.
+ */
+import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
+import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
+import { buildSubgraphSchema } from '@apollo/subgraph';
+import { fastifyApolloDrainPlugin, fastifyApolloHandler } from '@as-integrations/fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { randomUUID } from 'node:crypto';
+import { defaultFieldResolver, isObjectType, parse, type GraphQLSchema } from 'graphql';
+import { FleetgraphError } from '../errors.js';
+import { isScope, type Scope } from '../identity/identity.js';
+import { bearerToken, type VerifyToken } from '../identity/verify-token.js';
+import type { Logger } from '../observability/logger.js';
+import type { RequestContext } from './context.js';
+import { graphqlErrorFormatter } from './errors.js';
+
+/** Resolvers by type and field, as `buildSubgraphSchema` takes them. */
+export type Resolvers = NonNullable<Exclude<Parameters<typeof buildSubgraphSchema>[0], readonly unknown[]> extends infer M ? (M extends { resolvers?: infer R } ? R : never) : never>;
+
+/** The executable schema. Every field of a root type must carry `@requiresScopes`; one that doesn't is a defect and throws. */
+export function createSubgraphSchema(typeDefs: string, resolvers: Resolvers): GraphQLSchema {
+  const schema = buildSubgraphSchema({ typeDefs: parse(typeDefs), resolvers });
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (!isObjectType(type) || type.name.startsWith('__')) continue;
+    const isRoot = ['Query', 'Mutation', 'Subscription'].includes(type.name);
+    for (const field of Object.values(type.getFields())) {
+      const required = requiredScopes(field.astNode?.directives ?? []);
+      if (required === undefined) {
+        if (isRoot && !field.name.startsWith('_')) throw new Error(`${type.name}.${field.name} has no @requiresScopes.`);
+        continue;
+      }
+      const resolve = field.resolve ?? defaultFieldResolver;
+      field.resolve = (source, args, context: RequestContext, info) => {
+        authorize(context, required, `${type.name}.${field.name}`);
+        return resolve(source, args, context, info) as unknown;
+      };
+      if (field.subscribe) {
+        const { subscribe } = field;
+        field.subscribe = (source, args, context: RequestContext, info) => {
+          authorize(context, required, `${type.name}.${field.name}`);
+          return subscribe(source, args, context, info) as unknown;
+        };
+      }
+    }
+  }
+  return schema;
+}
+
+/** The scopes of `@requiresScopes(scopes: [[a, b], [c]])`: (a and b) or c. */
+function requiredScopes(directives: readonly { readonly name: { readonly value: string }; readonly arguments?: readonly unknown[] }[]): readonly (readonly Scope[])[] | undefined {
+  const directive = directives.find(({ name }) => /^(federation__)?requiresScopes$/.test(name.value));
+  if (directive === undefined) return undefined;
+  const [argument] = (directive.arguments ?? []) as { value: { values: { values: { value: string }[] }[] } }[];
+  return (argument?.value.values ?? []).map((alternative) =>
+    alternative.values.map(({ value }) => {
+      if (!isScope(value)) throw new Error(`"${value}" in @requiresScopes is not a scope of platform/identity.`);
+      return value;
+    }),
+  );
+}
+
+function authorize(context: RequestContext, required: readonly (readonly Scope[])[], field: string): void {
+  if (required.some((alternative) => alternative.every((scope) => context.identity.scopes.has(scope)))) return;
+  throw new FleetgraphError('FORBIDDEN', `${field} asks for the scope ${required.map((alternative) => alternative.join(' and ')).join(', or ')}, which your token lacks.`);
+}
+
+/** Makes the context of one HTTP request. @throws FleetgraphError UNAUTHENTICATED without a good token. */
+export async function requestContext(request: Pick<FastifyRequest, 'headers'>, verifyToken: VerifyToken): Promise<RequestContext> {
+  const token = bearerToken(request.headers.authorization);
+  if (token === undefined) throw new FleetgraphError('UNAUTHENTICATED', 'Send "Authorization: Bearer <token>".');
+  const header = (name: string): string | undefined => {
+    const value = request.headers[name];
+    return typeof value === 'string' && value.length <= 512 ? value : undefined;
+  };
+  return {
+    identity: await verifyToken(token),
+    consistencyToken: header('x-fleetgraph-consistency'),
+    traceparent: header('traceparent'),
+    correlationId: header('x-correlation-id') ?? randomUUID(),
+  };
+}
+
+export interface SubgraphServerOptions<Context extends RequestContext> {
+  readonly app: FastifyInstance;
+  readonly schema: GraphQLSchema;
+  readonly verifyToken: VerifyToken;
+  /** Adds the subgraph's own things (loaders, services) to the context of a request. */
+  readonly context: (base: RequestContext) => Context;
+  readonly production: boolean;
+  readonly log: Logger;
+  readonly plugins?: readonly ApolloServerPlugin<Context>[];
+}
+
+/** Serves the schema at POST /graphql of `app`. Stop the returned server before closing `app`. */
+export async function serveSubgraph<Context extends RequestContext>(options: SubgraphServerOptions<Context>): Promise<ApolloServer<Context>> {
+  const server = new ApolloServer<Context>({
+    schema: options.schema,
+    // The gateway composes from files; SDL and introspection over HTTP are for development only.
+    introspection: !options.production,
+    includeStacktraceInErrorResponses: false,
+    stopOnTerminationSignals: false,
+    // Only the gateway calls, with a JSON body and a token: there is no cookie to forge a request with.
+    csrfPrevention: true,
+    formatError: graphqlErrorFormatter(options.log),
+    plugins: [fastifyApolloDrainPlugin(options.app) as ApolloServerPlugin<Context>, ApolloServerPluginLandingPageDisabled(), ...(options.plugins ?? [])],
+  });
+  await server.start();
+  options.app.route({
+    url: '/graphql',
+    method: ['POST', 'OPTIONS'],
+    handler: fastifyApolloHandler(server, { context: async (request) => options.context(await requestContext(request, options.verifyToken)) }),
+  });
+  return server;
+}

@@ -1,0 +1,30 @@
+/** Who is calling: always from a verified token or device credential, never from an argument. */
+export interface Identity {
+  readonly tenant: string;
+  /** `sub` of the token, or the device id. */
+  readonly subject: string;
+  readonly scopes: ReadonlySet<Scope>;
+  /** Epoch milliseconds at which the identity ends. */
+  readonly expiresAtMs: number;
+}
+
+/** The closed list of scopes, with what each allows. */
+export const scopes = {
+  'device:read': 'Read devices, device types and their twins.',
+  'device:write': 'Register, change and decommission devices; define device types; rotate credentials.',
+  'command:read': 'Read commands.',
+  'command:send': 'Send and cancel commands.',
+  'telemetry:read': 'Read state, presence and history; subscribe to them.',
+  'telemetry:write': 'Ingest telemetry over HTTP for any device of the tenant.',
+  'event:read': 'Read and subscribe to the event log.',
+} as const;
+
+export type Scope = keyof typeof scopes;
+export const allScopes = Object.keys(scopes) as readonly Scope[];
+
+export function isScope(value: string): value is Scope {
+  return Object.hasOwn(scopes, value);
+}
+
+/** A tenant is a path segment of MQTT topics and a key everywhere: letters, digits, `-` and `_`, at most 64. */
+export const tenantPattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
