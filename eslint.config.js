@@ -19,9 +19,21 @@ export default tseslint.config(
   },
   {
     // process.env has one reader: everything else takes its settings as arguments.
-    files: ['gateway/**/*.ts', 'subgraphs/**/*.ts', 'bridge/**/*.ts', 'backbone/**/*.ts', 'workers/**/*.ts', 'platform/**/*.ts'],
+    files: [
+      'gateway/**/*.ts',
+      'subgraphs/**/*.ts',
+      'bridge/**/*.ts',
+      'backbone/**/*.ts',
+      'workers/**/*.ts',
+      'platform/**/*.ts',
+    ],
     ignores: ['platform/config/**'],
-    rules: { 'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'Read settings through platform/config.' }] },
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: 'Read settings through platform/config.' },
+      ],
+    },
   },
   { files: ['platform/cli/**/*.ts', 'bench/**/*.ts'], rules: { 'no-console': 'off' } },
 );

@@ -4,13 +4,19 @@
  */
 export const errorCodes = {
   BAD_USER_INPUT: { httpStatus: 400, meaning: 'An argument is missing, malformed or out of range.' },
-  UNAUTHENTICATED: { httpStatus: 401, meaning: 'No token, or one that is expired, tampered with or of another issuer.' },
+  UNAUTHENTICATED: {
+    httpStatus: 401,
+    meaning: 'No token, or one that is expired, tampered with or of another issuer.',
+  },
   FORBIDDEN: { httpStatus: 403, meaning: 'The token lacks the scope that the field asks for.' },
   NOT_FOUND: { httpStatus: 404, meaning: 'There is no such thing in the tenant of the caller.' },
   CONFLICT: { httpStatus: 409, meaning: 'The thing has changed since it was read, or the name is taken.' },
   PAYLOAD_TOO_LARGE: { httpStatus: 413, meaning: 'The body or the batch is larger than the limit.' },
   RATE_LIMITED: { httpStatus: 429, meaning: 'Too many requests; try again later.' },
-  UNAVAILABLE: { httpStatus: 503, meaning: 'Something that the answer needs is away; the same request may be retried.' },
+  UNAVAILABLE: {
+    httpStatus: 503,
+    meaning: 'Something that the answer needs is away; the same request may be retried.',
+  },
   INTERNAL_SERVER_ERROR: { httpStatus: 500, meaning: 'A defect of fleetgraph. The log has the cause.' },
 } as const;
 
@@ -40,7 +46,9 @@ export class StartupError extends Error {
 
 /** Code of a Node.js system error or of a SQLSTATE, if the thing thrown carries one. */
 export function codeOf(error: unknown): string | undefined {
-  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : undefined;
 }
 
 /** Message of anything that can be thrown. */

@@ -7,5 +7,10 @@ import { dirname, join } from 'node:path';
 const manifest = createRequire(import.meta.url).resolve('prisma/package.json');
 execFileSync(process.execPath, [join(dirname(manifest), 'build', 'index.js'), 'generate'], {
   stdio: ['ignore', 'ignore', 'inherit'],
-  env: { PRISMA_HIDE_UPDATE_MESSAGE: '1', CHECKPOINT_DISABLE: '1', PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, ...process.env },
+  env: {
+    PRISMA_HIDE_UPDATE_MESSAGE: '1',
+    CHECKPOINT_DISABLE: '1',
+    PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
+    ...process.env,
+  },
 });

@@ -79,7 +79,10 @@ export interface EventBus {
   /** At-least-once delivery to one member of the group a partition; several partitions are handled side by side. */
   subscribe(options: SubscribeOptions, handler: BatchHandler): Promise<Subscription>;
   /** Gives this caller every record that is appended from now on. Once resolved, nothing later is missed while the caller keeps up. */
-  tail(topics: readonly string[], handler: (records: readonly BusRecord[]) => void | Promise<void>): Promise<Subscription>;
+  tail(
+    topics: readonly string[],
+    handler: (records: readonly BusRecord[]) => void | Promise<void>,
+  ): Promise<Subscription>;
   /** Records not yet committed by the group, summed over partitions, for each topic. */
   lag(group: string): Promise<ReadonlyMap<string, number>>;
   /** Rejects if records can't be published now. */

@@ -15,6 +15,10 @@ export interface DeviceProfile {
 /** The port by which the bridge asks the device role about devices. Rejects when it can't tell: the caller must deny or wait. */
 export interface DeviceDirectory {
   /** The device that the credentials belong to, or undefined if they are wrong, revoked, or of a decommissioned device. */
-  authenticate(credentials: { readonly clientId: string; readonly username: string; readonly password: string }): Promise<DeviceProfile | undefined>;
+  authenticate(credentials: {
+    readonly clientId: string;
+    readonly username: string;
+    readonly password: string;
+  }): Promise<DeviceProfile | undefined>;
   find(tenant: string, deviceId: string): Promise<DeviceProfile | undefined>;
 }

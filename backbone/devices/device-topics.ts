@@ -21,7 +21,9 @@ export function topicOf(device: DeviceAddress, channel: UpChannel | DownChannel)
 export function parseUpTopic(topic: string): (DeviceAddress & { readonly channel: UpChannel }) | undefined {
   const match = /^fleet\/([^/+#]+)\/([^/+#]+)\/(.+)$/.exec(topic);
   const channel = upChannels.find((name) => name === match?.[3]);
-  return match?.[1] === undefined || match[2] === undefined || channel === undefined ? undefined : { tenant: match[1], deviceId: match[2], channel };
+  return match?.[1] === undefined || match[2] === undefined || channel === undefined
+    ? undefined
+    : { tenant: match[1], deviceId: match[2], channel };
 }
 
 /** Whether the device may publish or subscribe to the topic: its own only, up for publish, down for subscribe; no wildcards. */

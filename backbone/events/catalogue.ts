@@ -37,9 +37,23 @@ const domainEvents = {
   'io.fleetgraph.device.updated.v1': z.object({ deviceId: id, name: z.string(), typeId: id, labels }),
   'io.fleetgraph.device.decommissioned.v1': z.object({ deviceId: id }),
   'io.fleetgraph.device.credentials-rotated.v1': z.object({ deviceId: id, clientId: id }),
-  'io.fleetgraph.device.desired-state-set.v1': z.object({ deviceId: id, desired: z.record(z.string(), json), version: z.int() }),
-  'io.fleetgraph.device.reported-state-changed.v1': z.object({ deviceId: id, reported: z.record(z.string(), json), version: z.int() }),
-  'io.fleetgraph.command.requested.v1': z.object({ commandId: id, deviceId: id, name: z.string(), parameters: json, expiresAt: dateTime }),
+  'io.fleetgraph.device.desired-state-set.v1': z.object({
+    deviceId: id,
+    desired: z.record(z.string(), json),
+    version: z.int(),
+  }),
+  'io.fleetgraph.device.reported-state-changed.v1': z.object({
+    deviceId: id,
+    reported: z.record(z.string(), json),
+    version: z.int(),
+  }),
+  'io.fleetgraph.command.requested.v1': z.object({
+    commandId: id,
+    deviceId: id,
+    name: z.string(),
+    parameters: json,
+    expiresAt: dateTime,
+  }),
   'io.fleetgraph.command.sent.v1': z.object({ commandId: id, deviceId: id }),
   'io.fleetgraph.command.delivered.v1': z.object({ commandId: id, deviceId: id }),
   'io.fleetgraph.command.succeeded.v1': z.object({ commandId: id, deviceId: id, result: json }),
@@ -72,8 +86,17 @@ const deviceMessages = {
     error: z.string().optional(),
     at: epochMs,
   }),
-  'io.fleetgraph.device.state-reported.v1': z.object({ deviceId: id, reported: z.record(z.string(), json), at: epochMs }),
-  'io.fleetgraph.device.event-raised.v1': z.object({ deviceId: id, name: z.string().min(1).max(128), data: json, at: epochMs }),
+  'io.fleetgraph.device.state-reported.v1': z.object({
+    deviceId: id,
+    reported: z.record(z.string(), json),
+    at: epochMs,
+  }),
+  'io.fleetgraph.device.event-raised.v1': z.object({
+    deviceId: id,
+    name: z.string().min(1).max(128),
+    data: json,
+    at: epochMs,
+  }),
 } as const;
 
 /** What the projector changed, on `fleetgraph.changes`. `payload` has what a subscriber's first fetch needs; see docs/subscriptions.md. */

@@ -62,7 +62,11 @@ export class EventDecodingError extends Error {
 export function makeEvent<T extends EventType>(event: NewEvent<T>): Event<T> {
   const checked = catalogue[event.type].safeParse(event.data);
   if (!checked.success) {
-    throw new FleetgraphError('INTERNAL_SERVER_ERROR', `An event ${event.type} was made with data that its schema refuses.`, { cause: checked.error });
+    throw new FleetgraphError(
+      'INTERNAL_SERVER_ERROR',
+      `An event ${event.type} was made with data that its schema refuses.`,
+      { cause: checked.error },
+    );
   }
   const { id, time, actor, traceparent, correlationid, causationid, ...rest } = event;
   return {
@@ -112,10 +116,12 @@ export function decode(record: Pick<BusRecord, 'headers' | 'value'>): Event {
   const { headers } = record;
   const attribute = (name: string): string => {
     const value = headers[`ce_${name}`];
-    if (value === undefined || value === '') throw new EventDecodingError(`The record has no CloudEvents attribute "${name}".`);
+    if (value === undefined || value === '')
+      throw new EventDecodingError(`The record has no CloudEvents attribute "${name}".`);
     return value;
   };
-  if (attribute('specversion') !== '1.0') throw new EventDecodingError(`CloudEvents version ${attribute('specversion')} is not supported.`);
+  if (attribute('specversion') !== '1.0')
+    throw new EventDecodingError(`CloudEvents version ${attribute('specversion')} is not supported.`);
   const type = attribute('type');
   if (!isEventType(type)) throw new EventDecodingError(`The event type ${type} is not in the catalogue.`);
   let value: unknown;
@@ -125,7 +131,10 @@ export function decode(record: Pick<BusRecord, 'headers' | 'value'>): Event {
     throw new EventDecodingError(`The data of ${type} is not JSON.`, { cause });
   }
   const data = catalogue[type].safeParse(value);
-  if (!data.success) throw new EventDecodingError(`The data of ${type} does not fit its schema: ${data.error.message}`, { cause: data.error });
+  if (!data.success)
+    throw new EventDecodingError(`The data of ${type} does not fit its schema: ${data.error.message}`, {
+      cause: data.error,
+    });
   return {
     id: attribute('id'),
     source: attribute('source'),
@@ -135,6 +144,10 @@ export function decode(record: Pick<BusRecord, 'headers' | 'value'>): Event {
     dataschema: attribute('dataschema'),
     tenant: attribute('tenant'),
     data: data.data,
-    ...Object.fromEntries(optionalAttributes.flatMap((name) => (headers[`ce_${name}`] === undefined ? [] : [[name, headers[`ce_${name}`]]]))),
+    ...Object.fromEntries(
+      optionalAttributes.flatMap((name) =>
+        headers[`ce_${name}`] === undefined ? [] : [[name, headers[`ce_${name}`]]],
+      ),
+    ),
   } as unknown as Event;
 }

@@ -49,7 +49,11 @@ export async function append(transaction: Sql, request: AppendRequest): Promise<
     );
   } catch (error) {
     if (isRevisionTaken(error)) {
-      throw new FleetgraphError('CONFLICT', `${request.stream} was changed by someone else at the same time. Read it again and retry.`, { cause: error });
+      throw new FleetgraphError(
+        'CONFLICT',
+        `${request.stream} was changed by someone else at the same time. Read it again and retry.`,
+        { cause: error },
+      );
     }
     throw error;
   }

@@ -14,10 +14,12 @@ const port = z.coerce.number().int().min(0).max(65_535);
 const positiveInteger = z.coerce.number().int().positive();
 const flag = z.enum(['true', 'false', '1', '0']).transform((value) => value === 'true' || value === '1');
 const url = (...protocols: string[]) =>
-  z.string().refine(
-    (value) => URL.canParse(value) && protocols.includes(new URL(value).protocol),
-    `must be a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
-  );
+  z
+    .string()
+    .refine(
+      (value) => URL.canParse(value) && protocols.includes(new URL(value).protocol),
+      `must be a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+    );
 
 const environment = z.object({
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
@@ -71,7 +73,11 @@ export interface Config {
     readonly mqtt: number;
   };
   /** Where the gateway finds the subgraphs, when they run elsewhere. */
-  readonly subgraphUrls: { readonly query: string | undefined; readonly actions: string | undefined; readonly device: string | undefined };
+  readonly subgraphUrls: {
+    readonly query: string | undefined;
+    readonly actions: string | undefined;
+    readonly device: string | undefined;
+  };
   readonly bus: { readonly partitions: number; readonly retentionMs: number };
   readonly telemetry: {
     readonly retentionDays: number;
@@ -95,7 +101,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
   const parsed = environment.safeParse(given);
   if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message.replace(/^Invalid input: /, '')}`);
+    const faults = parsed.error.issues.map(
+      (issue) => `${issue.path.join('.')} ${issue.message.replace(/^Invalid input: /, '')}`,
+    );
     throw new StartupError(`Bad configuration: ${faults.join('; ')}. The README has the table of settings.`);
   }
   const value = parsed.data;

@@ -36,7 +36,9 @@ export async function migrate(url: string, directory: string = migrationsDirecto
       id VARCHAR(36) PRIMARY KEY NOT NULL, checksum VARCHAR(64) NOT NULL, finished_at TIMESTAMPTZ,
       migration_name VARCHAR(255) NOT NULL, logs TEXT, rolled_back_at TIMESTAMPTZ,
       started_at TIMESTAMPTZ NOT NULL DEFAULT now(), applied_steps_count INTEGER NOT NULL DEFAULT 0)`);
-    const applied = await client.query<Applied>('SELECT migration_name, checksum, finished_at, rolled_back_at FROM public._prisma_migrations');
+    const applied = await client.query<Applied>(
+      'SELECT migration_name, checksum, finished_at, rolled_back_at FROM public._prisma_migrations',
+    );
     const done: string[] = [];
     for (const name of await migrationNames(directory)) {
       const script = await readFile(join(directory, name, 'migration.sql'), 'utf8');
@@ -46,9 +48,13 @@ export async function migrate(url: string, directory: string = migrationsDirecto
         await apply(client, name, script, checksum);
         done.push(name);
       } else if (before.finished_at === null) {
-        throw new StartupError(`Migration ${name} failed before. Mend the database, then mark it with "prisma migrate resolve".`);
+        throw new StartupError(
+          `Migration ${name} failed before. Mend the database, then mark it with "prisma migrate resolve".`,
+        );
       } else if (before.checksum !== checksum) {
-        throw new StartupError(`Migration ${name} was changed after it had been applied. Restore the file and add a new migration instead.`);
+        throw new StartupError(
+          `Migration ${name} was changed after it had been applied. Restore the file and add a new migration instead.`,
+        );
       }
     }
     return done;
@@ -59,12 +65,19 @@ export async function migrate(url: string, directory: string = migrationsDirecto
 
 async function migrationNames(directory: string): Promise<string[]> {
   const entries = await readdir(directory, { withFileTypes: true });
-  return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name).sort();
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort();
 }
 
 async function apply(client: pg.Client, name: string, script: string, checksum: string): Promise<void> {
   const id = randomUUID();
-  await client.query('INSERT INTO public._prisma_migrations (id, checksum, migration_name) VALUES ($1, $2, $3)', [id, checksum, name]);
+  await client.query('INSERT INTO public._prisma_migrations (id, checksum, migration_name) VALUES ($1, $2, $3)', [
+    id,
+    checksum,
+    name,
+  ]);
   try {
     // Several statements in one simple query run in one implicit transaction: all or nothing.
     await client.query(script);
@@ -72,5 +85,8 @@ async function apply(client: pg.Client, name: string, script: string, checksum: 
     await client.query('UPDATE public._prisma_migrations SET logs = $2 WHERE id = $1', [id, messageOf(error)]);
     throw new StartupError(`Migration ${name} failed: ${messageOf(error)}.`, { cause: error });
   }
-  await client.query('UPDATE public._prisma_migrations SET finished_at = now(), applied_steps_count = 1 WHERE id = $1', [id]);
+  await client.query(
+    'UPDATE public._prisma_migrations SET finished_at = now(), applied_steps_count = 1 WHERE id = $1',
+    [id],
+  );
 }

@@ -24,7 +24,8 @@ export function sqlOf(connection: Pick<pg.Pool, 'query'>): Sql {
 /** A Prisma transaction as `Sql`, so that hand-written SQL joins it. Cast every parameter in the text (`$1::text`). */
 export function sqlOfPrisma(transaction: PrismaRaw): Sql {
   return {
-    query: <Row>(text: string, parameters: readonly unknown[] = []): Promise<Row[]> => transaction.$queryRawUnsafe<Row[]>(text, ...parameters),
+    query: <Row>(text: string, parameters: readonly unknown[] = []): Promise<Row[]> =>
+      transaction.$queryRawUnsafe<Row[]>(text, ...parameters),
   };
 }
 
@@ -32,7 +33,10 @@ export function sqlOfPrisma(transaction: PrismaRaw): Sql {
  * Runs `work` in one transaction on one connection: commits when it resolves, rolls back when it rejects.
  * @throws what `work` throws, or the driver's error.
  */
-export async function inTransaction<T>(pool: pg.Pool, work: (sql: Sql, client: pg.PoolClient) => Promise<T>): Promise<T> {
+export async function inTransaction<T>(
+  pool: pg.Pool,
+  work: (sql: Sql, client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
   try {

@@ -1,7 +1,16 @@
 import { codeOf } from '../errors.js';
 
 /** Node.js errors of a server that is away. */
-const network = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN']);
+const network = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EAI_AGAIN',
+]);
 
 /** SQLSTATEs that are not the statement's fault: 40001, 40P01, 55P03, 57P01-57P03, 53300 … (PostgreSQL, appendix A). */
 const sqlState = /^(08...|53...|57P0.|40001|40P01|55P03|25P03|58...)$/;
@@ -14,7 +23,13 @@ export function isTransientDatabaseError(error: unknown): boolean {
   for (let cause: unknown = error, depth = 0; cause !== undefined && cause !== null && depth < 5; depth += 1) {
     const code = codeOf(cause);
     if (code !== undefined && (network.has(code) || sqlState.test(code) || prisma.has(code))) return true;
-    if (cause instanceof Error && /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error|server closed the connection/i.test(cause.message)) return true;
+    if (
+      cause instanceof Error &&
+      /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error|server closed the connection/i.test(
+        cause.message,
+      )
+    )
+      return true;
     cause = cause instanceof Error ? cause.cause : undefined;
   }
   return false;

@@ -41,7 +41,11 @@ const startDeadlineMs = 30_000;
  * A server left behind by a killed process on the same directory is stopped first.
  * @throws StartupError when the directory can't be used or the platform has no binaries.
  */
-export async function startEmbeddedPostgres(options: { directory: string; port?: number; settings?: Readonly<Record<string, string>> }): Promise<EmbeddedPostgres> {
+export async function startEmbeddedPostgres(options: {
+  directory: string;
+  port?: number;
+  settings?: Readonly<Record<string, string>>;
+}): Promise<EmbeddedPostgres> {
   const { directory } = options;
   const cluster = join(directory, 'cluster');
   const owner = process.getuid?.() === 0 ? postgresUser() : undefined;
@@ -50,7 +54,10 @@ export async function startEmbeddedPostgres(options: { directory: string; port?:
     await mkdir(directory, { recursive: true });
     if (owner) await chown(directory, owner.uid, owner.gid);
   } catch (error) {
-    throw new StartupError(`The data directory ${directory} can't be written (${messageOf(error)}). Set FLEETGRAPH_DATA_DIR to one that can.`, { cause: error });
+    throw new StartupError(
+      `The data directory ${directory} can't be written (${messageOf(error)}). Set FLEETGRAPH_DATA_DIR to one that can.`,
+      { cause: error },
+    );
   }
   const password = await readPassword(join(directory, 'password'));
   if (!existsSync(join(cluster, 'PG_VERSION'))) await initialise(binaries, cluster, password, owner);
@@ -87,12 +94,16 @@ async function findBinaries(): Promise<Binaries> {
   try {
     return (await import(name)) as Binaries;
   } catch (error) {
-    throw new StartupError(`There is no embedded PostgreSQL for ${process.platform} ${process.arch}. Set DATABASE_URL to a PostgreSQL server.`, { cause: error });
+    throw new StartupError(
+      `There is no embedded PostgreSQL for ${process.platform} ${process.arch}. Set DATABASE_URL to a PostgreSQL server.`,
+      { cause: error },
+    );
   }
 }
 
 function postgresUser(): Owner {
-  const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { stdio: ['ignore', 'pipe', 'ignore'] }).toString());
+  const id = (flag: string) =>
+    Number(execFileSync('id', [flag, 'postgres'], { stdio: ['ignore', 'pipe', 'ignore'] }).toString());
   try {
     return { uid: id('-u'), gid: id('-g') };
   } catch {
@@ -100,7 +111,10 @@ function postgresUser(): Owner {
       execFileSync('useradd', ['--system', '--user-group', '--no-create-home', 'postgres'], { stdio: 'ignore' });
       return { uid: id('-u'), gid: id('-g') };
     } catch (error) {
-      throw new StartupError('PostgreSQL does not run as root, and a user "postgres" could not be made. Start fleetgraph as another user, or set DATABASE_URL.', { cause: error });
+      throw new StartupError(
+        'PostgreSQL does not run as root, and a user "postgres" could not be made. Start fleetgraph as another user, or set DATABASE_URL.',
+        { cause: error },
+      );
     }
   }
 }
@@ -116,7 +130,12 @@ async function readPassword(file: string): Promise<string> {
   }
 }
 
-async function initialise(binaries: Binaries, cluster: string, password: string, owner: Owner | undefined): Promise<void> {
+async function initialise(
+  binaries: Binaries,
+  cluster: string,
+  password: string,
+  owner: Owner | undefined,
+): Promise<void> {
   // What a killed initdb left would make the next one refuse.
   await rm(cluster, { recursive: true, force: true });
   await mkdir(cluster, { mode: 0o700 });
@@ -128,28 +147,46 @@ async function initialise(binaries: Binaries, cluster: string, password: string,
   }
   const child = spawn(
     binaries.initdb,
-    ['--pgdata', cluster, '--username=postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`, '--encoding=UTF8', '--locale=C'],
+    [
+      '--pgdata',
+      cluster,
+      '--username=postgres',
+      '--auth=scram-sha-256',
+      `--pwfile=${passwordFile}`,
+      '--encoding=UTF8',
+      '--locale=C',
+    ],
     { ...owner, stdio: ['ignore', 'ignore', 'pipe'] },
   );
   let output = '';
   child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  const code = await new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve));
+  const code = await new Promise<number | null>((resolve, reject) =>
+    child.once('error', reject).once('close', resolve),
+  );
   await rm(passwordFile, { force: true });
   if (code !== 0) {
     await rm(cluster, { recursive: true, force: true });
-    throw new StartupError(`PostgreSQL could not make its cluster in ${cluster}: ${output.trim().split('\n').at(-1) ?? `exit code ${code}`}.`);
+    throw new StartupError(
+      `PostgreSQL could not make its cluster in ${cluster}: ${output.trim().split('\n').at(-1) ?? `exit code ${code}`}.`,
+    );
   }
 }
 
 /** Reads postmaster.pid; stops the server it names if that one still runs on this cluster. */
 async function stopLeftover(cluster: string): Promise<void> {
-  const lines = await readFile(join(cluster, 'postmaster.pid'), 'utf8').then((text) => text.split('\n'), () => []);
+  const lines = await readFile(join(cluster, 'postmaster.pid'), 'utf8').then(
+    (text) => text.split('\n'),
+    () => [],
+  );
   const pid = Number(lines[0]);
   if (!Number.isInteger(pid) || pid <= 1 || lines[1] !== cluster || !isAlive(pid)) return;
   process.kill(pid, 'SIGINT');
   const deadline = Date.now() + startDeadlineMs;
   while (isAlive(pid)) {
-    if (Date.now() > deadline) throw new StartupError(`A PostgreSQL server (pid ${pid}) still uses ${cluster} and does not stop. Stop it and start again.`);
+    if (Date.now() > deadline)
+      throw new StartupError(
+        `A PostgreSQL server (pid ${pid}) still uses ${cluster} and does not stop. Stop it and start again.`,
+      );
     await pause(50);
   }
 }
@@ -178,7 +215,12 @@ async function serverReady(server: ChildProcess): Promise<void> {
     server.once('error', (error) => fail(error.message));
     server.once('exit', (code) => {
       clearTimeout(timer);
-      fail(output.split('\n').findLast((line) => /FATAL|PANIC|ERROR/.test(line))?.replace(/^.*(FATAL|PANIC|ERROR):\s*/, '') ?? `exit code ${String(code)}`);
+      fail(
+        output
+          .split('\n')
+          .findLast((line) => /FATAL|PANIC|ERROR/.test(line))
+          ?.replace(/^.*(FATAL|PANIC|ERROR):\s*/, '') ?? `exit code ${String(code)}`,
+      );
     });
   });
 }

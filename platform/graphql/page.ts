@@ -13,13 +13,21 @@ export interface PageArguments {
 
 export interface Connection<Node> {
   readonly edges: readonly { readonly cursor: string; readonly node: Node }[];
-  readonly pageInfo: { readonly hasNextPage: boolean; readonly hasPreviousPage: boolean; readonly startCursor: string | null; readonly endCursor: string | null };
+  readonly pageInfo: {
+    readonly hasNextPage: boolean;
+    readonly hasPreviousPage: boolean;
+    readonly startCursor: string | null;
+    readonly endCursor: string | null;
+  };
 }
 
 /** Size of the page asked for. @throws FleetgraphError BAD_USER_INPUT when it is not 1 to 200. */
 export function pageSize(page: PageArguments, fallback = 20): number {
   const size = page.first ?? fallback;
-  if (size < 1 || size > maxPageSize) throw new FleetgraphError('BAD_USER_INPUT', `"first" is ${size}; it must be from 1 to ${maxPageSize}.`, { field: 'first' });
+  if (size < 1 || size > maxPageSize)
+    throw new FleetgraphError('BAD_USER_INPUT', `"first" is ${size}; it must be from 1 to ${maxPageSize}.`, {
+      field: 'first',
+    });
   return size;
 }
 
@@ -29,7 +37,11 @@ export function encodeCursor(order: string, key: readonly (string | number)[]): 
 }
 
 /** The key in a cursor, or undefined if there is none. @throws FleetgraphError BAD_USER_INPUT when it isn't a cursor of this order. */
-export function decodeCursor(order: string, cursor: string | null | undefined, length: number): readonly string[] | undefined {
+export function decodeCursor(
+  order: string,
+  cursor: string | null | undefined,
+  length: number,
+): readonly string[] | undefined {
   if (cursor === null || cursor === undefined) return undefined;
   try {
     const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
@@ -37,11 +49,20 @@ export function decodeCursor(order: string, cursor: string | null | undefined, l
   } catch {
     // falls through: whatever is wrong with it, the client gets the same answer
   }
-  throw new FleetgraphError('BAD_USER_INPUT', `The cursor "${cursor.slice(0, 40)}" is not one of this list and order. Take it from "pageInfo.endCursor" of the same query.`, { field: 'after' });
+  throw new FleetgraphError(
+    'BAD_USER_INPUT',
+    `The cursor "${cursor.slice(0, 40)}" is not one of this list and order. Take it from "pageInfo.endCursor" of the same query.`,
+    { field: 'after' },
+  );
 }
 
 /** A page from `size + 1` rows: the surplus row only tells that there is more. */
-export function toConnection<Node>(rows: readonly Node[], size: number, page: PageArguments, cursorOf: (node: Node) => string): Connection<Node> {
+export function toConnection<Node>(
+  rows: readonly Node[],
+  size: number,
+  page: PageArguments,
+  cursorOf: (node: Node) => string,
+): Connection<Node> {
   const edges = rows.slice(0, size).map((node) => ({ cursor: cursorOf(node), node }));
   return {
     edges,

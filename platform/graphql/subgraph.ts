@@ -17,7 +17,13 @@ import type { RequestContext } from './context.js';
 import { graphqlErrorFormatter } from './errors.js';
 
 /** Resolvers by type and field, as `buildSubgraphSchema` takes them. */
-export type Resolvers = NonNullable<Exclude<Parameters<typeof buildSubgraphSchema>[0], readonly unknown[]> extends infer M ? (M extends { resolvers?: infer R } ? R : never) : never>;
+export type Resolvers = NonNullable<
+  Exclude<Parameters<typeof buildSubgraphSchema>[0], readonly unknown[]> extends infer M
+    ? M extends { resolvers?: infer R }
+      ? R
+      : never
+    : never
+>;
 
 /** The executable schema. Every field of a root type must carry `@requiresScopes`; one that doesn't is a defect and throws. */
 export function createSubgraphSchema(typeDefs: string, resolvers: Resolvers): GraphQLSchema {
@@ -28,7 +34,8 @@ export function createSubgraphSchema(typeDefs: string, resolvers: Resolvers): Gr
     for (const field of Object.values(type.getFields())) {
       const required = requiredScopes(field.astNode?.directives ?? []);
       if (required === undefined) {
-        if (isRoot && !field.name.startsWith('_')) throw new Error(`${type.name}.${field.name} has no @requiresScopes.`);
+        if (isRoot && !field.name.startsWith('_'))
+          throw new Error(`${type.name}.${field.name} has no @requiresScopes.`);
         continue;
       }
       const resolve = field.resolve ?? defaultFieldResolver;
@@ -49,7 +56,9 @@ export function createSubgraphSchema(typeDefs: string, resolvers: Resolvers): Gr
 }
 
 /** The scopes of `@requiresScopes(scopes: [[a, b], [c]])`: (a and b) or c. */
-function requiredScopes(directives: readonly { readonly name: { readonly value: string }; readonly arguments?: readonly unknown[] }[]): readonly (readonly Scope[])[] | undefined {
+function requiredScopes(
+  directives: readonly { readonly name: { readonly value: string }; readonly arguments?: readonly unknown[] }[],
+): readonly (readonly Scope[])[] | undefined {
   const directive = directives.find(({ name }) => /^(federation__)?requiresScopes$/.test(name.value));
   if (directive === undefined) return undefined;
   const [argument] = (directive.arguments ?? []) as { value: { values: { values: { value: string }[] }[] } }[];
@@ -63,11 +72,17 @@ function requiredScopes(directives: readonly { readonly name: { readonly value: 
 
 function authorize(context: RequestContext, required: readonly (readonly Scope[])[], field: string): void {
   if (required.some((alternative) => alternative.every((scope) => context.identity.scopes.has(scope)))) return;
-  throw new FleetgraphError('FORBIDDEN', `${field} asks for the scope ${required.map((alternative) => alternative.join(' and ')).join(', or ')}, which your token lacks.`);
+  throw new FleetgraphError(
+    'FORBIDDEN',
+    `${field} asks for the scope ${required.map((alternative) => alternative.join(' and ')).join(', or ')}, which your token lacks.`,
+  );
 }
 
 /** Makes the context of one HTTP request. @throws FleetgraphError UNAUTHENTICATED without a good token. */
-export async function requestContext(request: Pick<FastifyRequest, 'headers'>, verifyToken: VerifyToken): Promise<RequestContext> {
+export async function requestContext(
+  request: Pick<FastifyRequest, 'headers'>,
+  verifyToken: VerifyToken,
+): Promise<RequestContext> {
   const token = bearerToken(request.headers.authorization);
   if (token === undefined) throw new FleetgraphError('UNAUTHENTICATED', 'Send "Authorization: Bearer <token>".');
   const header = (name: string): string | undefined => {
@@ -94,7 +109,9 @@ export interface SubgraphServerOptions<Context extends RequestContext> {
 }
 
 /** Serves the schema at POST /graphql of `app`. Stop the returned server before closing `app`. */
-export async function serveSubgraph<Context extends RequestContext>(options: SubgraphServerOptions<Context>): Promise<ApolloServer<Context>> {
+export async function serveSubgraph<Context extends RequestContext>(
+  options: SubgraphServerOptions<Context>,
+): Promise<ApolloServer<Context>> {
   const server = new ApolloServer<Context>({
     schema: options.schema,
     // The gateway composes from files; SDL and introspection over HTTP are for development only.
@@ -104,13 +121,19 @@ export async function serveSubgraph<Context extends RequestContext>(options: Sub
     // Only the gateway calls, with a JSON body and a token: there is no cookie to forge a request with.
     csrfPrevention: true,
     formatError: graphqlErrorFormatter(options.log),
-    plugins: [fastifyApolloDrainPlugin(options.app) as ApolloServerPlugin<Context>, ApolloServerPluginLandingPageDisabled(), ...(options.plugins ?? [])],
+    plugins: [
+      fastifyApolloDrainPlugin(options.app) as ApolloServerPlugin<Context>,
+      ApolloServerPluginLandingPageDisabled(),
+      ...(options.plugins ?? []),
+    ],
   });
   await server.start();
   options.app.route({
     url: '/graphql',
     method: ['POST', 'OPTIONS'],
-    handler: fastifyApolloHandler(server, { context: async (request) => options.context(await requestContext(request, options.verifyToken)) }),
+    handler: fastifyApolloHandler(server, {
+      context: async (request) => options.context(await requestContext(request, options.verifyToken)),
+    }),
   });
   return server;
 }

@@ -33,18 +33,32 @@ export function createHttpService(options: HttpServiceOptions): FastifyInstance 
       return reply.code(503).send({ status: 'not ready', reason: messageOf(error) });
     }
   });
-  app.get('/metrics', async (_request, reply) => reply.type(options.metrics.contentType).send(await options.metrics.metrics()));
-  app.setNotFoundHandler((request, reply) => reply.code(404).send(errorBody(new FleetgraphError('NOT_FOUND', `There is nothing at ${request.method} ${request.url.split('?')[0] ?? ''}.`))));
+  app.get('/metrics', async (_request, reply) =>
+    reply.type(options.metrics.contentType).send(await options.metrics.metrics()),
+  );
+  app.setNotFoundHandler((request, reply) =>
+    reply
+      .code(404)
+      .send(
+        errorBody(
+          new FleetgraphError('NOT_FOUND', `There is nothing at ${request.method} ${request.url.split('?')[0] ?? ''}.`),
+        ),
+      ),
+  );
   app.setErrorHandler((error, request, reply) => {
     const known = toFleetgraphError(error);
-    if (known.code === 'INTERNAL_SERVER_ERROR') options.log.error({ err: error, method: request.method, url: request.url }, 'request failed');
+    if (known.code === 'INTERNAL_SERVER_ERROR')
+      options.log.error({ err: error, method: request.method, url: request.url }, 'request failed');
     return reply.code(errorCodes[known.code].httpStatus).send(errorBody(known));
   });
   return app;
 }
 
 /** Listens. @returns the port. @throws StartupError when it is taken. */
-export async function listen(app: FastifyInstance, options: { name: string; host: string; port: number }): Promise<number> {
+export async function listen(
+  app: FastifyInstance,
+  options: { name: string; host: string; port: number },
+): Promise<number> {
   try {
     await app.listen({ host: options.host, port: options.port });
   } catch (error) {
@@ -56,21 +70,39 @@ export async function listen(app: FastifyInstance, options: { name: string; host
 
 /** What a failed `listen` means for the one who started it. */
 export function portError(error: unknown, options: { name: string; host: string; port: number }): unknown {
-  if (codeOf(error) === 'EADDRINUSE') return new StartupError(`Port ${options.port} on ${options.host}, which ${options.name} needs, is taken. Stop what listens there or set ${options.name.toUpperCase()}_PORT.`, { cause: error });
-  if (codeOf(error) === 'EACCES') return new StartupError(`Port ${options.port}, which ${options.name} needs, may not be opened by this user. Set ${options.name.toUpperCase()}_PORT to one above 1023.`, { cause: error });
-  if (codeOf(error) === 'EADDRNOTAVAIL') return new StartupError(`${options.host} is not an address of this machine. Set FLEETGRAPH_HOST to one that is.`, { cause: error });
+  if (codeOf(error) === 'EADDRINUSE')
+    return new StartupError(
+      `Port ${options.port} on ${options.host}, which ${options.name} needs, is taken. Stop what listens there or set ${options.name.toUpperCase()}_PORT.`,
+      { cause: error },
+    );
+  if (codeOf(error) === 'EACCES')
+    return new StartupError(
+      `Port ${options.port}, which ${options.name} needs, may not be opened by this user. Set ${options.name.toUpperCase()}_PORT to one above 1023.`,
+      { cause: error },
+    );
+  if (codeOf(error) === 'EADDRNOTAVAIL')
+    return new StartupError(`${options.host} is not an address of this machine. Set FLEETGRAPH_HOST to one that is.`, {
+      cause: error,
+    });
   return error;
 }
 
 /** The body of an error over plain HTTP. */
 export function errorBody(error: FleetgraphError): { error: { code: string; message: string; field?: string } } {
-  return { error: { code: error.code, message: error.message, ...(error.field === undefined ? {} : { field: error.field }) } };
+  return {
+    error: { code: error.code, message: error.message, ...(error.field === undefined ? {} : { field: error.field }) },
+  };
 }
 
 function toFleetgraphError(error: unknown): FleetgraphError {
   if (error instanceof FleetgraphError) return error;
   const status = typeof error === 'object' && error !== null && 'statusCode' in error ? error.statusCode : undefined;
   if (status === 413) return new FleetgraphError('PAYLOAD_TOO_LARGE', messageOf(error), { cause: error });
-  if (typeof status === 'number' && status >= 400 && status < 500) return new FleetgraphError('BAD_USER_INPUT', messageOf(error), { cause: error });
-  return new FleetgraphError('INTERNAL_SERVER_ERROR', 'Something went wrong inside fleetgraph. The log has the cause.', { cause: error });
+  if (typeof status === 'number' && status >= 400 && status < 500)
+    return new FleetgraphError('BAD_USER_INPUT', messageOf(error), { cause: error });
+  return new FleetgraphError(
+    'INTERNAL_SERVER_ERROR',
+    'Something went wrong inside fleetgraph. The log has the cause.',
+    { cause: error },
+  );
 }

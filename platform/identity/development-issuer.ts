@@ -4,7 +4,17 @@
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { calculateJwkThumbprint, createLocalJWKSet, exportJWK, generateKeyPair, importJWK, SignJWT, type JSONWebKeySet, type JWK, type JWTVerifyGetKey } from 'jose';
+import {
+  calculateJwkThumbprint,
+  createLocalJWKSet,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  SignJWT,
+  type JSONWebKeySet,
+  type JWK,
+  type JWTVerifyGetKey,
+} from 'jose';
 import { codeOf, FleetgraphError, messageOf, StartupError } from '../errors.js';
 import { tenantPattern, type Scope } from './identity.js';
 
@@ -12,11 +22,20 @@ export interface DevelopmentIssuer {
   readonly jwks: JSONWebKeySet;
   readonly keys: JWTVerifyGetKey;
   /** A signed token. `lifetimeSeconds` may be negative, for tests of expiry. */
-  issue(claims: { tenant: string; subject: string; scopes: readonly Scope[]; lifetimeSeconds: number }): Promise<string>;
+  issue(claims: {
+    tenant: string;
+    subject: string;
+    scopes: readonly Scope[];
+    lifetimeSeconds: number;
+  }): Promise<string>;
 }
 
 /** Opens the issuer in `dataDirectory`, making its key on the first call. */
-export async function openDevelopmentIssuer(options: { dataDirectory: string; issuer: string; audience: string }): Promise<DevelopmentIssuer> {
+export async function openDevelopmentIssuer(options: {
+  dataDirectory: string;
+  issuer: string;
+  audience: string;
+}): Promise<DevelopmentIssuer> {
   const jwk = await loadOrCreateKey(join(options.dataDirectory, 'issuer', 'private-key.json'));
   const privateKey = await importJWK(jwk, 'ES256');
   const { d: _private, ...publicKey } = jwk;
@@ -25,7 +44,12 @@ export async function openDevelopmentIssuer(options: { dataDirectory: string; is
     jwks,
     keys: createLocalJWKSet(jwks),
     async issue({ tenant, subject, scopes, lifetimeSeconds }) {
-      if (!tenantPattern.test(tenant)) throw new FleetgraphError('BAD_USER_INPUT', `"${tenant}" can't be a tenant: use letters, digits, "-" and "_", at most 64.`, { field: 'tenant' });
+      if (!tenantPattern.test(tenant))
+        throw new FleetgraphError(
+          'BAD_USER_INPUT',
+          `"${tenant}" can't be a tenant: use letters, digits, "-" and "_", at most 64.`,
+          { field: 'tenant' },
+        );
       const now = Math.floor(Date.now() / 1_000);
       return new SignJWT({ tenant, scope: scopes.join(' ') })
         .setProtectedHeader({ alg: 'ES256', kid: jwk.kid ?? '' })
@@ -43,7 +67,11 @@ async function loadOrCreateKey(file: string): Promise<JWK> {
   try {
     return JSON.parse(await readFile(file, 'utf8')) as JWK;
   } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw new StartupError(`The key of the development issuer in ${file} can't be read (${messageOf(error)}). Delete it to get a new one.`, { cause: error });
+    if (codeOf(error) !== 'ENOENT')
+      throw new StartupError(
+        `The key of the development issuer in ${file} can't be read (${messageOf(error)}). Delete it to get a new one.`,
+        { cause: error },
+      );
   }
   const { privateKey } = await generateKeyPair('ES256', { extractable: true });
   const exported = await exportJWK(privateKey);

@@ -26,7 +26,10 @@ export function createTokenVerifier(options: { keys: JWTVerifyGetKey; issuer: st
       });
       const tenant = payload['tenant'];
       if (typeof tenant !== 'string' || !tenantPattern.test(tenant)) {
-        throw new FleetgraphError('UNAUTHENTICATED', 'The token has no valid claim "tenant". Get one from the issuer of this fleet.');
+        throw new FleetgraphError(
+          'UNAUTHENTICATED',
+          'The token has no valid claim "tenant". Get one from the issuer of this fleet.',
+        );
       }
       const granted = typeof payload['scope'] === 'string' ? payload['scope'].split(' ') : [];
       return {
@@ -37,11 +40,18 @@ export function createTokenVerifier(options: { keys: JWTVerifyGetKey; issuer: st
       };
     } catch (error) {
       if (error instanceof FleetgraphError) throw error;
-      if (error instanceof errors.JWTExpired) throw new FleetgraphError('UNAUTHENTICATED', 'The token has expired. Get a new one.', { cause: error });
+      if (error instanceof errors.JWTExpired)
+        throw new FleetgraphError('UNAUTHENTICATED', 'The token has expired. Get a new one.', { cause: error });
       if (error instanceof errors.JWKSTimeout || (error instanceof TypeError && error.message === 'fetch failed')) {
-        throw new FleetgraphError('UNAVAILABLE', 'The token issuer can\'t be reached to verify the token. Try again.', { cause: error });
+        throw new FleetgraphError('UNAVAILABLE', "The token issuer can't be reached to verify the token. Try again.", {
+          cause: error,
+        });
       }
-      throw new FleetgraphError('UNAUTHENTICATED', 'The token is not valid here. Send "Authorization: Bearer <token>" with a token of this issuer.', { cause: error });
+      throw new FleetgraphError(
+        'UNAUTHENTICATED',
+        'The token is not valid here. Send "Authorization: Bearer <token>" with a token of this issuer.',
+        { cause: error },
+      );
     }
   };
 }

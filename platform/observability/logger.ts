@@ -12,7 +12,17 @@ export function createLogger(options: { level: string; pretty: boolean }): Logge
     level: options.level,
     base: null,
     mixin: () => traceContextOf(),
-    redact: { paths: ['password', '*.password', 'authorization', '*.authorization', 'headers.authorization', 'token'], censor: '[redacted]' },
-    ...(options.pretty ? { transport: { target: 'pino-pretty', options: { translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname', singleLine: true } } } : {}),
+    redact: {
+      paths: ['password', '*.password', 'authorization', '*.authorization', 'headers.authorization', 'token'],
+      censor: '[redacted]',
+    },
+    ...(options.pretty
+      ? {
+          transport: {
+            target: 'pino-pretty',
+            options: { translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname', singleLine: true },
+          },
+        }
+      : {}),
   });
 }

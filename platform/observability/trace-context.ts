@@ -2,7 +2,16 @@
  * W3C Trace Context across everything that fleetgraph crosses: HTTP, CloudEvents, Kafka headers, MQTT user properties.
  * The carrier is the string `traceparent` (https://www.w3.org/TR/trace-context/).
  */
-import { context, propagation, trace, SpanKind, SpanStatusCode, type Context, type Span, type Attributes } from '@opentelemetry/api';
+import {
+  context,
+  propagation,
+  trace,
+  SpanKind,
+  SpanStatusCode,
+  type Context,
+  type Span,
+  type Attributes,
+} from '@opentelemetry/api';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 

@@ -20,7 +20,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   // PostgreSQL runs as another user where the tests run as root: it must be able to enter.
   await chmod(directory, 0o755);
   // Durability is tested with servers of their own; here it would only be slow.
-  const server = await startEmbeddedPostgres({ directory: join(directory, 'postgres'), settings: { fsync: 'off', full_page_writes: 'off', max_connections: '300' } });
+  const server = await startEmbeddedPostgres({
+    directory: join(directory, 'postgres'),
+    settings: { fsync: 'off', full_page_writes: 'off', max_connections: '300' },
+  });
   const maintenance = server.url.replace(/\/fleetgraph$/, '/postgres');
   await migrate(server.url);
   const client = new pg.Client({ connectionString: maintenance });

@@ -15,10 +15,14 @@ export interface TestIssuer {
 /** An issuer with a key of its own. */
 export async function createTestIssuer(): Promise<TestIssuer> {
   const names = { issuer: 'https://issuer.test', audience: 'fleetgraph' };
-  const issuer = await openDevelopmentIssuer({ dataDirectory: await mkdtemp(join(tmpdir(), 'fleetgraph-issuer-')), ...names });
+  const issuer = await openDevelopmentIssuer({
+    dataDirectory: await mkdtemp(join(tmpdir(), 'fleetgraph-issuer-')),
+    ...names,
+  });
   return {
     issuer,
     verifyToken: createTokenVerifier({ keys: issuer.keys, ...names }),
-    token: (tenant, scopes = allScopes, lifetimeSeconds = 3_600) => issuer.issue({ tenant, subject: 'tester', scopes, lifetimeSeconds }),
+    token: (tenant, scopes = allScopes, lifetimeSeconds = 3_600) =>
+      issuer.issue({ tenant, subject: 'tester', scopes, lifetimeSeconds }),
   };
 }
