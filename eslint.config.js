@@ -5,6 +5,10 @@ export default tseslint.config(
   { ignores: ['node_modules', 'dist', 'prisma/generated', 'gateway/explorer/dist', '.fleetgraph'] },
   js.configs.recommended,
   {
+    files: ['**/*.mjs', '**/*.cjs'],
+    languageOptions: { globals: { process: 'readonly', module: 'writable', console: 'readonly' } },
+  },
+  {
     files: ['**/*.ts', '**/*.tsx'],
     extends: [...tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },

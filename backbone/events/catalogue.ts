@@ -7,7 +7,7 @@ import { z } from 'zod';
 
 const id = z.string().min(1).max(128);
 /** Epoch milliseconds; the fraction, if any, holds microseconds. */
-const epochMs = z.number().finite().nonnegative();
+const epochMs = z.number().nonnegative();
 const metricName = z.string().min(1).max(128);
 const metricValue = z.union([z.number(), z.boolean(), z.string().max(1_024)]);
 const json = z.json();

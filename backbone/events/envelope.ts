@@ -78,7 +78,7 @@ export function makeEvent<T extends EventType>(event: NewEvent<T>): Event<T> {
     ...(traceparent === undefined ? {} : { traceparent }),
     ...(correlationid === undefined ? {} : { correlationid }),
     ...(causationid === undefined ? {} : { causationid }),
-  } as unknown as Event<T>;
+  };
 }
 
 const optionalAttributes = ['actor', 'traceparent', 'correlationid', 'causationid'] as const;

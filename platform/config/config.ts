@@ -21,6 +21,9 @@ const url = (...protocols: string[]) =>
       `must be a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
     );
 
+/** A setting whose other side is still to come: refused, because ignoring it would surprise. */
+const notYet = (what: string) => z.undefined({ error: `is set, but ${what} is not part of this version; unset it` });
+
 const environment = z.object({
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
@@ -51,6 +54,8 @@ const environment = z.object({
   CONSISTENCY_TIMEOUT_MS: positiveInteger.default(5_000),
   SHUTDOWN_TIMEOUT_MS: positiveInteger.default(20_000),
   EXPLORER: flag.default(true),
+  KAFKA_BROKERS: notYet('the Kafka adapter of the bus'),
+  MQTT_URL: notYet('an external MQTT broker'),
 });
 
 export interface Config {

@@ -2,12 +2,8 @@ import pg from 'pg';
 import type { Logger } from '../observability/logger.js';
 
 /** bigint and numeric counts come back as bigint, never as a lossy number; timestamps as Date; json parsed. */
-const types: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    oid === pg.types.builtins.INT8 && format !== 'binary'
-      ? (value: string) => BigInt(value)
-      : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
-};
+const types = new pg.TypeOverrides();
+types.setTypeParser(pg.types.builtins.INT8, (value) => BigInt(value));
 
 /**
  * A pool of connections. A lost idle connection is logged, not thrown: the next query opens another.

@@ -12,10 +12,10 @@ interface PrismaRaw {
 }
 
 /** A pool or connection of `pg` as `Sql`. */
-export function sqlOf(connection: Pick<pg.Pool, 'query'>): Sql {
+export function sqlOf(connection: pg.Pool | pg.ClientBase): Sql {
   return {
     async query<Row>(text: string, parameters: readonly unknown[] = []): Promise<Row[]> {
-      const result = await (connection as pg.Pool).query(text, [...parameters]);
+      const result = await connection.query(text, [...parameters]);
       return result.rows as Row[];
     },
   };
@@ -41,7 +41,7 @@ export async function inTransaction<T>(
   let broken: Error | undefined;
   try {
     await client.query('BEGIN');
-    const result = await work(sqlOf(client as unknown as pg.Pool), client);
+    const result = await work(sqlOf(client), client);
     await client.query('COMMIT');
     return result;
   } catch (error) {

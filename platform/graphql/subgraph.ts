@@ -41,13 +41,13 @@ export function createSubgraphSchema(typeDefs: string, resolvers: Resolvers): Gr
       const resolve = field.resolve ?? defaultFieldResolver;
       field.resolve = (source, args, context: RequestContext, info) => {
         authorize(context, required, `${type.name}.${field.name}`);
-        return resolve(source, args, context, info) as unknown;
+        return resolve(source, args, context, info);
       };
       if (field.subscribe) {
         const { subscribe } = field;
         field.subscribe = (source, args, context: RequestContext, info) => {
           authorize(context, required, `${type.name}.${field.name}`);
-          return subscribe(source, args, context, info) as unknown;
+          return subscribe(source, args, context, info);
         };
       }
     }
@@ -122,7 +122,7 @@ export async function serveSubgraph<Context extends RequestContext>(
     csrfPrevention: true,
     formatError: graphqlErrorFormatter(options.log),
     plugins: [
-      fastifyApolloDrainPlugin(options.app) as ApolloServerPlugin<Context>,
+      fastifyApolloDrainPlugin<Context>(options.app),
       ApolloServerPluginLandingPageDisabled(),
       ...(options.plugins ?? []),
     ],

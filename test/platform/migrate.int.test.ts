@@ -1,13 +1,75 @@
+import { readFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { migrate } from '../../platform/database/migrate.js';
+import { migrationTroubles, missingSql } from '../../prisma/schema-engine.js';
 import { createDatabase, type TestDatabase } from '../world/database.js';
 
 let database: TestDatabase;
+let directory: string;
 beforeAll(async () => {
   database = await createDatabase();
+  directory = await mkdtemp(join(tmpdir(), 'fleetgraph-migrations-'));
 });
-afterAll(() => database[Symbol.asyncDispose]());
+afterAll(async () => {
+  await rm(directory, { recursive: true, force: true });
+  await database[Symbol.asyncDispose]();
+});
+
+async function writeMigration(name: string, script: string): Promise<void> {
+  await mkdir(join(directory, name), { recursive: true });
+  await writeFile(join(directory, name, 'migration.sql'), script);
+}
 
 test('applies nothing to a database that is up to date', async () => {
   expect(await migrate(database.url)).toEqual([]);
+});
+
+test('the migrations make what schema.prisma says', async () => {
+  expect(await missingSql(database.url)).toBeUndefined();
+});
+
+test('a column that only schema.prisma has is found', async () => {
+  const schema = await readFile('prisma/schema.prisma', 'utf8');
+  const changed = schema.replace('model BusTopic {', 'model BusTopic {\n  surplus String?');
+  expect(await missingSql(database.url, changed)).toContain('ADD COLUMN     "surplus" TEXT');
+});
+
+test('what the program applied is what "prisma migrate status" calls up to date', async () => {
+  expect(await migrationTroubles(database.url)).toEqual([]);
+});
+
+test('applies a new migration once, also when several processes start at the same time', async () => {
+  await using fresh = await createDatabase();
+  await fresh.pool.query('DROP TABLE public._prisma_migrations');
+  await writeMigration('1_first', 'CREATE TABLE public.once (id int); INSERT INTO public.once VALUES (1);');
+  const applied = await Promise.all([
+    migrate(fresh.url, directory),
+    migrate(fresh.url, directory),
+    migrate(fresh.url, directory),
+  ]);
+  expect(applied.flat()).toEqual(['1_first']);
+  expect((await fresh.pool.query('SELECT * FROM public.once')).rows).toEqual([{ id: 1 }]);
+});
+
+test('refuses to go on when an applied migration was changed', async () => {
+  await using fresh = await createDatabase();
+  await fresh.pool.query('DROP TABLE public._prisma_migrations');
+  await writeMigration('1_first', 'CREATE TABLE public.before (id int);');
+  await migrate(fresh.url, directory);
+  await writeMigration('1_first', 'CREATE TABLE public.after (id int);');
+  await expect(migrate(fresh.url, directory)).rejects.toThrow(
+    'Migration 1_first was changed after it had been applied',
+  );
+});
+
+test('a migration that fails leaves nothing of itself and stops every later start', async () => {
+  await using fresh = await createDatabase();
+  await fresh.pool.query('DROP TABLE public._prisma_migrations');
+  await writeMigration('1_first', 'CREATE TABLE public.half (id int); SELECT no_such_function();');
+  await expect(migrate(fresh.url, directory)).rejects.toThrow('no_such_function');
+  expect((await fresh.pool.query(`SELECT to_regclass('public.half') AS found`)).rows).toEqual([{ found: null }]);
+  await expect(migrate(fresh.url, directory)).rejects.toThrow('Migration 1_first failed before');
 });

@@ -1,0 +1,72 @@
+/** The command line. Exit codes: 0 done, 1 failed, 78 (EX_CONFIG) can't start as configured. */
+import { Command, InvalidArgumentError } from 'commander';
+import { messageOf, StartupError } from '../errors.js';
+import { demo } from './demo.js';
+import { simulate } from './simulate.js';
+import { start } from './start.js';
+import { token } from './token.js';
+import { roleNames, type RoleName } from '../config/config.js';
+
+const program = new Command('fleetgraph').description(
+  'One federated GraphQL API over an event backbone, for fleets of devices.',
+);
+
+program
+  .command('start')
+  .description('start roles, all of them in this process unless some are named')
+  .option('--roles <names>', `comma-separated: ${roleNames.join(', ')}`, parseRoles)
+  .action((options: { roles?: RoleName[] }) => start(options));
+
+program
+  .command('simulate')
+  .description('register devices through the API and publish as them, each over an MQTT connection of its own')
+  .option('--devices <count>', 'devices', parseCount, 10)
+  .option('--rate <perSecond>', 'messages a second, of all devices together', parseCount, 10)
+  .option('--seconds <seconds>', 'stop after this long; default: until Ctrl-C', parseCount)
+  .option('--tenant <name>', 'tenant of the devices', 'acme')
+  .option('--gateway <url>', 'GraphQL API; default: the gateway on this machine')
+  .option('--mqtt <url>', 'MQTT broker; default: the one on this machine')
+  .option('--token <jwt>', 'token for the API; default: one of the development issuer')
+  .action((options: Parameters<typeof simulate>[0]) => simulate(options));
+
+program
+  .command('demo')
+  .description('start and simulate together')
+  .option('--devices <count>', 'devices', parseCount, 20)
+  .option('--rate <perSecond>', 'messages a second, of all devices together', parseCount, 20)
+  .option('--seconds <seconds>', 'stop after this long; default: until Ctrl-C', parseCount)
+  .action((options: Parameters<typeof demo>[0]) => demo(options));
+
+program
+  .command('token')
+  .description('print a token of the development issuer')
+  .option('--tenant <name>', 'tenant that the token is for', 'acme')
+  .option('--scope <scopes...>', 'scopes; default: all')
+  .option('--subject <name>', 'whom the token names', 'developer')
+  .option('--lifetime <seconds>', 'seconds until it expires', parseCount, 86_400)
+  .action((options: Parameters<typeof token>[0]) => token(options));
+
+function parseCount(value: string): number {
+  const count = Number(value);
+  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError('It must be a whole number from 1 on.');
+  return count;
+}
+
+function parseRoles(value: string): RoleName[] {
+  return value.split(',').map((name) => {
+    const role = roleNames.find((known) => known === name.trim());
+    if (role === undefined)
+      throw new InvalidArgumentError(`"${name}" is not a role. Roles are ${roleNames.join(', ')}.`);
+    return role;
+  });
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  console.error(`fleetgraph: ${messageOf(error)}`);
+  // What isn't one of our own sentences is a defect; its origin helps whoever mends it.
+  if (!(error instanceof StartupError) && process.exitCode === undefined)
+    console.error(error instanceof Error ? error.stack : error);
+  process.exitCode = error instanceof StartupError ? 78 : 1;
+}

@@ -1,0 +1,64 @@
+// `npm test`: every check, then every test. `npm test -- NAME…` runs only the tests whose path contains a NAME.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const names = process.argv.slice(2);
+const checks = [
+  ['format', ['prettier', '--check', '--log-level', 'warn', '.']],
+  ['lint', ['eslint', '.', '--max-warnings', '0']],
+  ['types', ['tsc', '-p', 'tsconfig.json']],
+  [
+    'dependency rules',
+    [
+      'depcruise',
+      '--config',
+      '.dependency-cruiser.cjs',
+      '--output-type',
+      'err',
+      'gateway',
+      'subgraphs',
+      'bridge',
+      'backbone',
+      'workers',
+      'platform',
+      'test',
+      'bench',
+    ],
+  ],
+];
+
+/** Runs a program of node_modules/.bin; resolves to its exit code. */
+function run([program, ...args]) {
+  return (
+    spawnSync(join('node_modules', '.bin', program), args, { stdio: 'inherit', shell: process.platform === 'win32' })
+      .status ?? 1
+  );
+}
+
+const failed = [];
+if (names.length === 0) {
+  for (const [name, command] of checks) {
+    const startedAt = Date.now();
+    const ok = run(command) === 0;
+    console.log(`${ok ? 'ok    ' : 'FAILED'} ${name} (${((Date.now() - startedAt) / 1000).toFixed(1)} s)`);
+    if (!ok) failed.push(name);
+  }
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'fleetgraph-report-'));
+const report = join(directory, 'report.json');
+const status = run(['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...names]);
+let counts = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numFailedTestSuites: 1 };
+try {
+  counts = JSON.parse(readFileSync(report, 'utf8'));
+} catch {
+  // The runner ended before it could report: the counts say that nothing passed.
+}
+rmSync(directory, { recursive: true, force: true });
+if (status !== 0) failed.push('tests');
+if (failed.length > 0) console.error(`\nfailed: ${failed.join(', ')}`);
+const skipped = counts.numPendingTests > 0 ? `, ${counts.numPendingTests} skipped` : '';
+console.log(`\n${counts.numPassedTests} passed, ${counts.numFailedTests} failed${skipped}`);
+process.exitCode = failed.length > 0 || counts.numPassedTests === 0 ? 1 : 0;
