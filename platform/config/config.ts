@@ -22,7 +22,8 @@ const url = (...protocols: string[]) =>
     );
 
 /** A setting whose other side is still to come: refused, because ignoring it would surprise. */
-const notYet = (what: string) => z.undefined({ error: `is set, but ${what} is not part of this version; unset it` });
+const notYet = (what: string) =>
+  z.never({ error: `is set, but ${what} is not part of this version; unset it` }).optional();
 
 const environment = z.object({
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),

@@ -1,0 +1,31 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { decodeCursor, encodeCursor, pageSize, toConnection } from '../../platform/graphql/page.js';
+
+test('a cursor gives back the key it was made of, whatever is in it', () => {
+  fc.assert(
+    fc.property(fc.array(fc.string(), { minLength: 1, maxLength: 3 }), (key) => {
+      expect(decodeCursor('NAME', encodeCursor('NAME', key), key.length)).toEqual(key);
+    }),
+  );
+});
+
+test('what is not a cursor of this order is refused and never throws anything else', () => {
+  const refused = expect.objectContaining({ code: 'BAD_USER_INPUT', field: 'after' }) as Error;
+  expect(() => decodeCursor('NAME', encodeCursor('CREATED_AT', ['a']), 1)).toThrow(refused);
+  fc.assert(
+    fc.property(fc.string(), (text) => {
+      expect(() => decodeCursor('NAME', text, 1)).toThrow(refused);
+    }),
+  );
+});
+
+test.each([0, -1, 201])('a page of %d is refused', (first) => {
+  expect(() => pageSize({ first })).toThrow(/must be from 1 to 200/);
+});
+
+test('the surplus row shows only as hasNextPage', () => {
+  const page = toConnection([1, 2, 3], 2, {}, (node) => `c${node}`);
+  expect(page.edges.map((edge) => edge.node)).toEqual([1, 2]);
+  expect(page.pageInfo).toEqual({ hasNextPage: true, hasPreviousPage: false, startCursor: 'c1', endCursor: 'c2' });
+});

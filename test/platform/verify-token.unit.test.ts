@@ -1,0 +1,83 @@
+import { base64url, exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
+import { beforeAll, expect, test } from 'vitest';
+import { bearerToken } from '../../platform/identity/verify-token.js';
+import { createTestIssuer, type TestIssuer } from '../world/identity.js';
+
+let world: TestIssuer;
+beforeAll(async () => {
+  world = await createTestIssuer();
+});
+
+const unauthenticated = expect.objectContaining({ code: 'UNAUTHENTICATED' }) as Error;
+
+test('a good token gives tenant, subject, scopes and expiry', async () => {
+  const identity = await world.verifyToken(await world.token('acme', ['device:read'], 60));
+  expect(identity).toMatchObject({ tenant: 'acme', subject: 'tester' });
+  expect([...identity.scopes]).toEqual(['device:read']);
+  expect(identity.expiresAtMs).toBeGreaterThan(Date.now());
+});
+
+test('a token past its expiry is refused', async () => {
+  await expect(world.verifyToken(await world.token('acme', [], -60))).rejects.toMatchObject({
+    code: 'UNAUTHENTICATED',
+    message: expect.stringContaining('expired') as string,
+  });
+});
+
+test('a token whose payload was changed is refused', async () => {
+  const [header, payload, signature] = (await world.token('acme')).split('.');
+  const claims = JSON.parse(Buffer.from(payload ?? '', 'base64url').toString()) as object;
+  const forged = base64url.encode(JSON.stringify({ ...claims, tenant: 'other' }));
+  await expect(world.verifyToken(`${header ?? ''}.${forged}.${signature ?? ''}`)).rejects.toThrow(unauthenticated);
+});
+
+/** A token as a stranger would make it, with the claims of a good one. */
+function claims(overrides: Record<string, unknown> = {}): Record<string, unknown> {
+  const now = Math.floor(Date.now() / 1_000);
+  return { iss: 'https://issuer.test', aud: 'fleetgraph', sub: 'x', tenant: 'acme', exp: now + 60, ...overrides };
+}
+
+test('alg "none" is refused', async () => {
+  await expect(world.verifyToken(new UnsecuredJWT(claims()).encode())).rejects.toThrow(unauthenticated);
+});
+
+test('a token signed with the public key as an HMAC secret is refused', async () => {
+  const secret = new TextEncoder().encode(JSON.stringify(world.issuer.jwks.keys[0]));
+  const token = await new SignJWT(claims()).setProtectedHeader({ alg: 'HS256' }).sign(secret);
+  await expect(world.verifyToken(token)).rejects.toThrow(unauthenticated);
+});
+
+test('a token of an unknown key is refused, also when it names a known one', async () => {
+  const { privateKey } = await generateKeyPair('ES256', { extractable: true });
+  await exportJWK(privateKey);
+  const kid = world.issuer.jwks.keys[0]?.kid ?? '';
+  const token = await new SignJWT(claims()).setProtectedHeader({ alg: 'ES256', kid }).sign(privateKey);
+  await expect(world.verifyToken(token)).rejects.toThrow(unauthenticated);
+});
+
+test.each([
+  ['issuer', { issuer: 'https://elsewhere.test', audience: 'fleetgraph' }],
+  ['audience', { issuer: 'https://issuer.test', audience: 'someone-else' }],
+])('a token of another %s is refused', async (_what, names) => {
+  const { createTokenVerifier } = await import('../../platform/identity/verify-token.js');
+  const elsewhere = createTokenVerifier({ keys: world.issuer.keys, ...names });
+  await expect(elsewhere(await world.token('acme'))).rejects.toThrow(unauthenticated);
+});
+
+test('a tenant that could reach into other topics or rows can not be issued', async () => {
+  for (const tenant of ['', '+', '#', 'a/b', '../x', 'a b', 'x'.repeat(65)]) {
+    await expect(world.token(tenant)).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
+  }
+});
+
+test('an unknown scope grants nothing', async () => {
+  const token = await world.token('acme', ['device:read', 'everything' as 'device:read']);
+  expect([...(await world.verifyToken(token)).scopes]).toEqual(['device:read']);
+});
+
+test('takes the token out of an Authorization header', () => {
+  expect(bearerToken('Bearer abc')).toBe('abc');
+  expect(bearerToken('bearer abc')).toBe('abc');
+  for (const header of [undefined, '', 'Basic abc', 'Bearer', 'Bearer a b'])
+    expect(bearerToken(header)).toBeUndefined();
+});
