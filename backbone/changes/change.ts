@@ -1,0 +1,145 @@
+/**
+ * A projection change: what the projector adds to the change log and what subscriptions are made of.
+ * Invariant: within a tenant `seq` is gap-free and in commit order, so that "everything behind seq n" is well defined.
+ * The log (projections.changes) is the truth; the same change on the topic `fleetgraph.changes` only makes it fast.
+ */
+import { z } from 'zod';
+import type { BusRecord, OutgoingRecord } from '../bus/event-bus.js';
+import { reading } from '../events/catalogue.js';
+import { decode, encode, EventDecodingError, makeEvent } from '../events/envelope.js';
+
+/** Latest value of each metric by name. `at` is epoch milliseconds; its fraction holds microseconds. */
+const latestMetrics = z.record(z.string(), z.object({ value: reading.shape.value, at: reading.shape.at }));
+
+const deviceChange = z.object({
+  /** What caused it. */
+  kind: z.enum(['telemetry', 'presence']),
+  /** What filters look at; null while the registry has not told the read side of the device. */
+  device: z.object({ typeId: z.string(), labels: z.record(z.string(), z.string()) }).nullable(),
+  /** The whole state after the change. */
+  state: z.object({
+    version: z.string(),
+    updatedAt: z.string(),
+    metrics: latestMetrics,
+    online: z.boolean(),
+    lastSeen: z.string().nullable(),
+  }),
+  /** Readings that were not stored before; empty for a change of presence. */
+  readings: z.array(reading),
+});
+
+const commandChange = z.object({
+  id: z.string(),
+  deviceId: z.string(),
+  name: z.string(),
+  parameters: z.unknown(),
+  status: z.enum(['QUEUED', 'SENT', 'DELIVERED', 'SUCCEEDED', 'FAILED', 'REJECTED', 'EXPIRED', 'CANCELED']),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+  expiresAt: z.string(),
+  result: z.unknown(),
+  error: z.string().nullable(),
+});
+
+const eventChange = z.object({
+  id: z.string(),
+  type: z.string(),
+  source: z.string(),
+  subject: z.string(),
+  time: z.string(),
+  data: z.unknown(),
+  actor: z.string().nullable(),
+  correlationId: z.string().nullable(),
+  causationId: z.string().nullable(),
+});
+
+const payloads = { device: deviceChange, command: commandChange, event: eventChange } as const;
+
+export type Entity = keyof typeof payloads;
+/** State of a device after a change, with the readings that were new. */
+export type DeviceChange = z.infer<typeof deviceChange>;
+export type LatestMetrics = z.infer<typeof latestMetrics>;
+/** A command as the graph shows it. */
+export type CommandDocument = z.infer<typeof commandChange>;
+export type CommandStatus = CommandDocument['status'];
+/** An entry of the event log. */
+export type LoggedEvent = z.infer<typeof eventChange>;
+
+interface ChangeOf<E extends Entity> {
+  readonly tenant: string;
+  readonly seq: bigint;
+  readonly entity: E;
+  /** Id of the device, command or event. */
+  readonly id: string;
+  readonly version: bigint;
+  /** When it was committed, RFC 3339. */
+  readonly at: string;
+  readonly payload: z.infer<(typeof payloads)[E]>;
+}
+
+/** A change; narrow it by `entity`. */
+export type Change<E extends Entity = Entity> = { [K in E]: ChangeOf<K> }[E];
+
+/** Statuses that a command never leaves. */
+const finalStatuses: ReadonlySet<CommandStatus> = new Set(['SUCCEEDED', 'FAILED', 'REJECTED', 'EXPIRED', 'CANCELED']);
+
+export function isFinal(status: CommandStatus): boolean {
+  return finalStatuses.has(status);
+}
+
+/** The change as a record for `fleetgraph.changes`, keyed by the entity. */
+export function encodeChange(change: Change, traceparent?: string): OutgoingRecord {
+  return encode(
+    makeEvent({
+      id: `${change.tenant}/${change.seq.toString()}`,
+      source: '/projector',
+      type: 'io.fleetgraph.projection.changed.v1',
+      subject: change.id,
+      tenant: change.tenant,
+      time: change.at,
+      traceparent,
+      data: {
+        seq: change.seq.toString(),
+        entity: change.entity,
+        id: change.id,
+        version: change.version.toString(),
+        at: change.at,
+        payload: change.payload as z.infer<ReturnType<typeof z.json>>,
+      },
+    }),
+  );
+}
+
+/** The change in a record of `fleetgraph.changes`. @throws EventDecodingError when it isn't one. */
+export function decodeChange(record: Pick<BusRecord, 'headers' | 'value'>): Change {
+  const event = decode(record);
+  if (event.type !== 'io.fleetgraph.projection.changed.v1')
+    throw new EventDecodingError(`${event.type} is not a projection change.`);
+  const { seq, version, ...rest } = event.data;
+  return changeFrom({ ...rest, tenant: event.tenant, seq: BigInt(seq), version: BigInt(version) });
+}
+
+/** A change from parts that are not trusted yet: a row of the log, a record. @throws EventDecodingError on a payload that doesn't fit the entity. */
+export function changeFrom(parts: {
+  readonly tenant: string;
+  readonly seq: bigint;
+  readonly entity: string;
+  readonly id: string;
+  readonly version: bigint;
+  readonly at: string;
+  readonly payload: unknown;
+}): Change {
+  if (!isEntity(parts.entity)) throw new EventDecodingError(`"${parts.entity}" is not an entity of the change log.`);
+  const payload = payloads[parts.entity].safeParse(parts.payload);
+  if (!payload.success)
+    throw new EventDecodingError(
+      `Change ${parts.seq.toString()} of ${parts.tenant} has a payload that is not one of a ${parts.entity}: ${payload.error.message}`,
+      { cause: payload.error },
+    );
+  // The parse above is what ties the payload to the entity; TypeScript can't follow the correlation.
+  return { ...parts, payload: payload.data } as Change;
+}
+
+function isEntity(value: string): value is Entity {
+  return Object.hasOwn(payloads, value);
+}
