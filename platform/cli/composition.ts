@@ -37,6 +37,9 @@ export const developmentTenant = 'acme';
 export interface Fleetgraph extends Pick<Host, 'ready' | 'stop'> {
   /** Where the started roles listen; only those that run here. */
   readonly addresses: {
+    readonly device?: string;
+    readonly actions?: string;
+    readonly query?: string;
     readonly gateway?: string;
     readonly bridge?: string;
     readonly mqtt?: string;
@@ -124,6 +127,7 @@ export async function startFleetgraph(options: {
     return {
       addresses: {
         operations: url('http', operationsPort),
+        ...subgraphUrls(parts.subgraphs, url),
         ...(parts.gateway ? { gateway: url('http', parts.gateway.port()) } : {}),
         ...(parts.bridge
           ? { bridge: url('http', parts.bridge.port()), mqtt: url('mqtt', parts.bridge.mqttPort()) }
@@ -141,6 +145,16 @@ export async function startFleetgraph(options: {
     await closeAll();
     throw error;
   }
+}
+
+/** URLs of the GraphQL endpoints of the subgraphs that run here. */
+function subgraphUrls(
+  subgraphs: Parts['subgraphs'],
+  url: (scheme: string, port: number) => string,
+): Partial<Record<keyof Parts['subgraphs'], string>> {
+  return Object.fromEntries(
+    Object.entries(subgraphs).map(([name, role]) => [name, `${url('http', role.port())}/graphql`]),
+  );
 }
 
 async function openDatabase(config: Config, closers: (() => Promise<void>)[]): Promise<string> {
@@ -202,6 +216,7 @@ interface Foundations {
 
 interface Parts {
   readonly ordered: readonly Role[];
+  readonly subgraphs: Readonly<Partial<Record<'device' | 'actions' | 'query', ServiceRole>>>;
   readonly gateway?: ServiceRole;
   readonly bridge?: ServiceRole & { mqttPort(): number };
 }
@@ -246,6 +261,11 @@ function makeRoles(names: readonly RoleName[], base: Foundations): Parts {
   const ordered = [has('device') ? device : undefined, actions, query, gateway, relay, projector, bridge];
   return {
     ordered: ordered.filter((role) => role !== undefined),
+    subgraphs: {
+      ...(device && has('device') ? { device } : {}),
+      ...(actions ? { actions } : {}),
+      ...(query ? { query } : {}),
+    },
     ...(gateway ? { gateway } : {}),
     ...(bridge ? { bridge } : {}),
   };

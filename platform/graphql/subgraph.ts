@@ -16,18 +16,16 @@ import type { Logger } from '../observability/logger.js';
 import type { RequestContext } from './context.js';
 import { graphqlErrorFormatter } from './errors.js';
 
-/** Resolvers by type and field, as `buildSubgraphSchema` takes them. */
-export type Resolvers = NonNullable<
-  Exclude<Parameters<typeof buildSubgraphSchema>[0], readonly unknown[]> extends infer M
-    ? M extends { resolvers?: infer R }
-      ? R
-      : never
-    : never
+type SchemaModule = Extract<
+  Extract<Parameters<typeof buildSubgraphSchema>[0], readonly unknown[]>[number],
+  { typeDefs: unknown }
 >;
+/** Resolvers by type and field, as `buildSubgraphSchema` takes them; each subgraph's have its own context. */
+export type Resolvers = NonNullable<SchemaModule['resolvers']>;
 
 /** The executable schema. Every field of a root type must carry `@requiresScopes`; one that doesn't is a defect and throws. */
 export function createSubgraphSchema(typeDefs: string, resolvers: Resolvers): GraphQLSchema {
-  const schema = buildSubgraphSchema({ typeDefs: parse(typeDefs), resolvers });
+  const schema = buildSubgraphSchema([{ typeDefs: parse(typeDefs), resolvers }]);
   for (const type of Object.values(schema.getTypeMap())) {
     if (!isObjectType(type) || type.name.startsWith('__')) continue;
     const isRoot = ['Query', 'Mutation', 'Subscription'].includes(type.name);

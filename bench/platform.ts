@@ -1,0 +1,23 @@
+// Program: the whole platform in one process, as `npm start` runs it, on free ports. Says where it is, stops on SIGTERM.
+import { startFleetgraph } from '../platform/cli/composition.js';
+import { readConfig } from '../platform/config/config.js';
+import { allScopes } from '../platform/identity/identity.js';
+import { createLogger } from '../platform/observability/logger.js';
+import { startTracing } from '../platform/observability/trace-context.js';
+
+const freePorts: Record<string, string> = {};
+for (const name of ['GATEWAY', 'BRIDGE', 'QUERY', 'ACTIONS', 'DEVICE', 'OPERATIONS', 'MQTT'])
+  freePorts[`${name}_PORT`] = '0';
+const config = readConfig({ ...process.env, ...freePorts });
+startTracing();
+const fleetgraph = await startFleetgraph({ config, log: createLogger({ level: config.logLevel, pretty: false }) });
+const token = await fleetgraph.issuer?.issue({
+  tenant: 'bench',
+  subject: 'bench',
+  scopes: allScopes,
+  lifetimeSeconds: 86_400,
+});
+process.once('SIGTERM', () => {
+  void fleetgraph.stop().then(() => process.exit(0));
+});
+console.log(JSON.stringify({ hello: { ...fleetgraph.addresses, databaseUrl: fleetgraph.databaseUrl, token } }));

@@ -1,0 +1,92 @@
+/** Child processes of a benchmark: the platform itself, and the peers it is measured beside. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export interface RunningProcess extends AsyncDisposable {
+  /** The first line of its output that is JSON, parsed: what it says of itself when it is up. */
+  readonly hello: Readonly<Record<string, string>>;
+  /** Resident memory in MiB, on Linux; NaN elsewhere. */
+  readonly pid: number;
+  send(message: string): void;
+}
+
+const readyDeadlineMs = 60_000;
+
+/** Starts a TypeScript program and waits for its line of JSON. */
+export async function startProgram(
+  file: string,
+  options: { args?: readonly string[]; env?: Readonly<Record<string, string>>; nodeFlags?: readonly string[] } = {},
+): Promise<RunningProcess> {
+  const child = spawn(
+    process.execPath,
+    [...(options.nodeFlags ?? []), '--import', 'tsx', file, ...(options.args ?? [])],
+    {
+      env: { ...process.env, NODE_ENV: 'production', ...options.env },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  );
+  const hello = await firstJsonLine(child, file);
+  return {
+    hello,
+    pid: child.pid ?? 0,
+    send: (message) => child.stdin.write(`${message}\n`),
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode !== null) return;
+      const exited = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      await exited;
+    },
+  };
+}
+
+async function firstJsonLine(child: ChildProcess, file: string): Promise<Readonly<Record<string, string>>> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const timer = setTimeout(
+      () => reject(new Error(`${file} was not up after ${readyDeadlineMs / 1_000} s`)),
+      readyDeadlineMs,
+    );
+    child.once('exit', (code) => reject(new Error(`${file} ended with code ${String(code)}`)));
+    child.stdout?.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      const line = text.split('\n').find((candidate) => candidate.startsWith('{"hello":'));
+      if (line === undefined) return;
+      clearTimeout(timer);
+      resolve((JSON.parse(line) as { hello: Record<string, string> }).hello);
+    });
+  });
+}
+
+export interface RunningPlatform extends RunningProcess {
+  readonly gateway: string;
+  readonly mqtt: string;
+  readonly databaseUrl: string;
+  readonly token: string;
+  /** Where the CPU profile lies after disposal, if one was asked for. */
+  readonly profileDirectory: string;
+}
+
+/** The whole platform with its embedded parts, in one process, on a new data directory and free ports. */
+export async function startPlatformProcess(options: { profile?: boolean } = {}): Promise<RunningPlatform> {
+  const directory = await mkdtemp(join(tmpdir(), 'fleetgraph-bench-'));
+  const profileDirectory = join(directory, 'profile');
+  const running = await startProgram(new URL('./platform.ts', import.meta.url).pathname, {
+    nodeFlags: options.profile === true ? ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`] : [],
+    env: { NODE_ENV: 'development', LOG_LEVEL: 'warn', FLEETGRAPH_DATA_DIR: join(directory, 'data') },
+  });
+  const { gateway = '', mqtt = '', databaseUrl = '', token = '' } = running.hello;
+  return {
+    ...running,
+    gateway,
+    mqtt,
+    databaseUrl,
+    token,
+    profileDirectory,
+    async [Symbol.asyncDispose]() {
+      await running[Symbol.asyncDispose]();
+      if (options.profile !== true) await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
