@@ -1,0 +1,83 @@
+/** The arguments of the mutations, checked: what comes out of here can be decided on and stored. */
+import { FleetgraphError } from '../../../platform/errors.js';
+import type { Json } from './command.js';
+import { assertStorableJson, isStorableText } from './storable-json.js';
+import { timeToLiveMs } from './time-to-live.js';
+
+export const maxParametersBytes = 16_384;
+export const maxParametersDepth = 32;
+
+/** `SendCommandInput` as GraphQL gives it: the types are right, the values unchecked. */
+export interface SendCommandInput {
+  readonly deviceId: string;
+  readonly name: string;
+  readonly parameters?: unknown;
+  readonly timeToLive?: string | null;
+  readonly idempotencyKey?: string | null;
+}
+
+/** `CancelCommandInput` as GraphQL gives it. */
+export interface CancelCommandInput {
+  readonly id: string;
+  readonly idempotencyKey?: string | null;
+}
+
+export interface SendRequest {
+  readonly deviceId: string;
+  readonly name: string;
+  readonly parameters: Json;
+  readonly timeToLiveMs: number;
+  readonly idempotencyKey: string | undefined;
+}
+
+export interface CancelRequest {
+  readonly id: string;
+  readonly idempotencyKey: string | undefined;
+}
+
+/** @throws FleetgraphError BAD_USER_INPUT with the field at fault. */
+export function readSendCommandInput(input: SendCommandInput): SendRequest {
+  if (!isPossibleId(input.deviceId)) throw badInput('input.deviceId', 'is no id of a device');
+  if (!/^[A-Za-z0-9_.-]{1,64}$/.test(input.name))
+    throw badInput('input.name', 'must be 1 to 64 letters, digits, "_", "." or "-"');
+  return {
+    deviceId: input.deviceId,
+    name: input.name,
+    parameters: readParameters(input.parameters ?? {}, 'input.parameters'),
+    timeToLiveMs: timeToLiveMs(input.timeToLive ?? 'PT1M', 'input.timeToLive'),
+    idempotencyKey: readIdempotencyKey(input.idempotencyKey),
+  };
+}
+
+/** @throws FleetgraphError BAD_USER_INPUT with the field at fault. */
+export function readCancelCommandInput(input: CancelCommandInput): CancelRequest {
+  if (!isPossibleId(input.id)) throw badInput('input.id', 'is no id of a command');
+  return { id: input.id, idempotencyKey: readIdempotencyKey(input.idempotencyKey) };
+}
+
+/** Whether anything could have this id; asking the database for others is pointless or (U+0000) an error. */
+export function isPossibleId(id: string): boolean {
+  return id.length >= 1 && id.length <= 128 && isStorableText(id);
+}
+
+function readParameters(value: unknown, field: string): Json {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw badInput(field, 'must be a JSON object, e.g. { "celsius": 21 }');
+  const parameters = value as { readonly [key: string]: Json };
+  // The depth first: JSON.stringify recurses.
+  assertStorableJson(parameters, field, maxParametersDepth);
+  const bytes = Buffer.byteLength(JSON.stringify(parameters));
+  if (bytes > maxParametersBytes)
+    throw badInput(field, `is ${bytes} bytes of JSON; at most ${maxParametersBytes} can be sent to a device`);
+  return parameters;
+}
+
+function readIdempotencyKey(key: string | null | undefined): string | undefined {
+  if (key === null || key === undefined) return undefined;
+  if (!isPossibleId(key)) throw badInput('input.idempotencyKey', 'must be 1 to 128 characters');
+  return key;
+}
+
+function badInput(field: string, what: string): FleetgraphError {
+  return new FleetgraphError('BAD_USER_INPUT', `${field} ${what}.`, { field });
+}

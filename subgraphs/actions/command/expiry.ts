@@ -1,0 +1,98 @@
+/**
+ * The clock of commands: expires those whose time to live has passed without an answer.
+ * Any number of instances may run it: each takes due commands that nobody else has locked (SKIP LOCKED), so that a command
+ * expires once, and those of a stopped instance are taken by the others. It sleeps until the next command is due, at most
+ * a second: a command lives for a second at least, so one that another instance accepts is seen before it is due.
+ */
+import type pg from 'pg';
+import { inTransaction, sqlOf } from '../../../platform/database/sql.js';
+import { messageOf } from '../../../platform/errors.js';
+import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
+import type { Logger } from '../../../platform/observability/logger.js';
+import { appendEvents, eventOf } from './append-facts.js';
+import type { Moved } from './apply-signals.js';
+import type { CommandMetrics } from './command-metrics.js';
+import { lockDueCommands, nextDueTime, saveCommands } from './command-rows.js';
+import { decide, evolve } from './life-cycle.js';
+
+const batchSize = 200;
+const longestSleepMs = 1_000;
+/** While commands are due but locked by others: how soon to look again. */
+const shortestSleepMs = 20;
+
+export interface Expiry {
+  /** Rejects with the last error while commands can't be expired. */
+  ready(): Promise<void>;
+  /** Ends the loop; resolves when the batch in hand is committed. */
+  stop(): Promise<void>;
+}
+
+/** Starts the loop. `now` gives epoch milliseconds. */
+export function startExpiry(options: {
+  pool: pg.Pool;
+  metrics: CommandMetrics;
+  log: Logger;
+  wakeRelay: () => Promise<void>;
+  now?: () => number;
+}): Expiry {
+  const { pool, metrics, log, now = Date.now } = options;
+  const stopped = new AbortController();
+  let failure: Error | undefined;
+
+  const round = async (): Promise<number> => {
+    const expired = await expireDue(pool, now());
+    for (const { command, events } of expired) metrics.moved(command, events);
+    if (expired.length > 0) await options.wakeRelay();
+    if (expired.length === batchSize) return 0;
+    const due = await nextDueTime(sqlOf(pool));
+    const inMs = due === undefined ? longestSleepMs : due.getTime() - now();
+    metrics.expiryLag(Math.max(0, -inMs / 1_000));
+    return Math.min(longestSleepMs, Math.max(shortestSleepMs, inMs));
+  };
+
+  const loop = async (): Promise<void> => {
+    let failures = 0;
+    while (!stopped.signal.aborted) {
+      let sleepMs: number;
+      try {
+        sleepMs = await round();
+        failures = 0;
+        failure = undefined;
+      } catch (error) {
+        failure = new Error(`Commands can't be expired: ${messageOf(error)}`, { cause: error });
+        log.warn({ reason: messageOf(error) }, 'expiring commands failed; trying again');
+        sleepMs = backoffMs(failures, 200, 5_000);
+        failures += 1;
+      }
+      if (sleepMs > 0) await pause(sleepMs, stopped.signal);
+    }
+  };
+  const running = loop();
+
+  return {
+    async ready() {
+      if (failure) throw failure;
+    },
+    async stop() {
+      stopped.abort();
+      await running;
+    },
+  };
+}
+
+/** Expires up to a batch of commands that are due at `nowMs`, in one transaction. @returns those that it expired. */
+export async function expireDue(pool: pg.Pool, nowMs: number): Promise<readonly Moved[]> {
+  return inTransaction(pool, async (sql) => {
+    const due = await lockDueCommands(sql, new Date(nowMs), batchSize);
+    const expired = due.map((command) => {
+      const facts = decide(command, { kind: 'tick', atMs: nowMs });
+      return { command: facts.reduce(evolve, command), events: facts.map((fact) => eventOf(fact, {})) };
+    });
+    await saveCommands(
+      sql,
+      expired.map(({ command }) => command),
+    );
+    for (const { command, events } of expired) await appendEvents(sql, command, events);
+    return expired;
+  });
+}

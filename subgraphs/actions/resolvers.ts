@@ -1,0 +1,89 @@
+/** The resolvers of `schema.graphql`: arguments in, the command's own functions, rows out. */
+import type { Sql } from '../../platform/database/sql.js';
+import { FleetgraphError } from '../../platform/errors.js';
+import type { RequestContext } from '../../platform/graphql/context.js';
+import type { Connection, PageArguments } from '../../platform/graphql/page.js';
+import { scalarResolvers } from '../../platform/graphql/scalars.js';
+import type { Resolvers } from '../../platform/graphql/subgraph.js';
+import type { Command } from './command/command.js';
+import {
+  readCancelCommandInput,
+  readSendCommandInput,
+  type CancelCommandInput,
+  type SendCommandInput,
+} from './command/command-input.js';
+import type { CommandLoaders, DeviceCommandsArguments } from './command/command-loaders.js';
+import type { CommandMutations, CommandReply } from './command/command-mutations.js';
+import { pageOfCommands, type CommandFilter } from './command/command-page.js';
+
+/** What the resolvers get. */
+export interface ActionsContext extends RequestContext {
+  readonly commands: CommandLoaders;
+}
+
+/** A reference to a device, as the other subgraphs resolve it. */
+interface DeviceReference {
+  readonly __typename: 'Device';
+  readonly id: string;
+}
+
+export function createResolvers(options: { sql: Sql; mutations: CommandMutations }): Resolvers {
+  const { sql, mutations } = options;
+  return {
+    DateTime: scalar('DateTime'),
+    Duration: scalar('Duration'),
+    JSON: scalar('JSON'),
+
+    Query: {
+      command: async (_: unknown, { id }: { id: string }, { commands }: ActionsContext): Promise<Command | null> =>
+        (await commands.command(id)) ?? null,
+      commands: (
+        _: unknown,
+        args: PageArguments & { filter?: CommandFilter | null },
+        { identity }: ActionsContext,
+      ): Promise<Connection<Command>> => pageOfCommands(sql, identity.tenant, args),
+    },
+
+    Mutation: {
+      sendCommand: (
+        _: unknown,
+        { input }: { input: SendCommandInput },
+        context: ActionsContext,
+      ): Promise<CommandReply> => mutations.send(context, readSendCommandInput(input)),
+      cancelCommand: (
+        _: unknown,
+        { input }: { input: CancelCommandInput },
+        context: ActionsContext,
+      ): Promise<CommandReply> => mutations.cancel(context, readCancelCommandInput(input)),
+    },
+
+    Command: {
+      /** A command that another subgraph refers to. There is no root field in front of it, so the scope is asked here. */
+      __resolveReference: async (
+        { id }: { id: string },
+        { identity, commands }: ActionsContext,
+      ): Promise<Command | null> => {
+        if (!identity.scopes.has('command:read'))
+          throw new FleetgraphError('FORBIDDEN', 'Command asks for the scope command:read, which your token lacks.');
+        return (await commands.command(id)) ?? null;
+      },
+      device: ({ deviceId }: Command): DeviceReference => ({ __typename: 'Device', id: deviceId }),
+    },
+
+    Device: {
+      // Whether there is such a device is for the device subgraph to say: here it has the tenant's commands, or none.
+      __resolveReference: ({ id }: DeviceReference): DeviceReference => ({ __typename: 'Device', id }),
+      commands: (
+        { id }: DeviceReference,
+        args: DeviceCommandsArguments,
+        { commands }: ActionsContext,
+      ): Promise<Connection<Command>> => commands.ofDevice(id, args),
+    },
+  };
+}
+
+function scalar(name: string) {
+  const resolver = scalarResolvers[name];
+  if (resolver === undefined) throw new Error(`The scalar ${name} has no resolver.`);
+  return resolver;
+}
