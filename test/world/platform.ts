@@ -8,6 +8,7 @@ import { WebSocket } from 'ws';
 import { startFleetgraph, type Fleetgraph } from '../../platform/cli/composition.js';
 import { readConfig } from '../../platform/config/config.js';
 import { allScopes, type Scope } from '../../platform/identity/identity.js';
+import { freePorts } from './cli.js';
 import { createDatabase, silentLog, type TestDatabase } from './database.js';
 
 export interface GraphQLResponse<Data> {
@@ -73,15 +74,11 @@ export function topic(device: { tenant: string; id: string }, channel: string): 
 export async function startPlatform(settings: Readonly<Record<string, string>> = {}): Promise<TestPlatform> {
   const database = await createDatabase();
   const dataDirectory = await mkdtemp(join(tmpdir(), 'fleetgraph-platform-'));
-  const freePorts = ['GATEWAY', 'BRIDGE', 'QUERY', 'ACTIONS', 'DEVICE', 'OPERATIONS', 'MQTT'].map((name) => [
-    `${name}_PORT`,
-    '0',
-  ]);
   const config = readConfig({
     NODE_ENV: 'test',
     FLEETGRAPH_DATA_DIR: dataDirectory,
     DATABASE_URL: database.url,
-    ...Object.fromEntries(freePorts),
+    ...freePorts,
     ...settings,
   });
   const fleetgraph = await startFleetgraph({ config, log: silentLog });
@@ -135,7 +132,7 @@ export async function startPlatform(settings: Readonly<Record<string, string>> =
       query: string,
       variables: Readonly<Record<string, unknown>> = {},
       as: { tenant?: string; token?: string } = {},
-    ) {
+    ): Promise<Subscriber<Data>> {
       const authorization = `Bearer ${as.token ?? (await token(as.tenant ?? 'acme'))}`;
       const client = createClient({
         url: `${gateway.replace(/^http/, 'ws')}/graphql`,
