@@ -1,11 +1,32 @@
+/**
+ * The actions subgraph: commands to devices, from `sendCommand` to their one final status. Four things move a command, and
+ * all of them go through `command/life-cycle.ts`: the two mutations, what devices say (`command/signal-consumer.ts`) and
+ * the clock (`command/expiry.ts`). Which devices there are it hears from their events (`target/`).
+ */
+import type { ApolloServer } from '@apollo/server';
+import type { FastifyInstance } from 'fastify';
+import { readFileSync } from 'node:fs';
 import type pg from 'pg';
 import type { EventBus } from '../../backbone/bus/event-bus.js';
+import { createRelayWaker } from '../../backbone/store/wake-relay.js';
 import type { Config } from '../../platform/config/config.js';
 import type { PrismaClient } from '../../platform/database/prisma.js';
+import { sqlOf } from '../../platform/database/sql.js';
+import { createSubgraphSchema, serveSubgraph } from '../../platform/graphql/subgraph.js';
+import { createHttpService, listen } from '../../platform/http/service.js';
 import type { VerifyToken } from '../../platform/identity/verify-token.js';
 import type { ServiceRole } from '../../platform/lifecycle/role.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import type { Registry } from '../../platform/observability/metrics.js';
+import { createCommandLoaders } from './command/command-loaders.js';
+import { createCommandMetrics } from './command/command-metrics.js';
+import { createCommandMutations } from './command/command-mutations.js';
+import { startExpiry, type Expiry } from './command/expiry.js';
+import { createSignalConsumer } from './command/signal-consumer.js';
+import { startKeyRetention } from './key-retention.js';
+import { createResolvers, type ActionsContext } from './resolvers.js';
+import { createTargetConsumer } from './target/target-consumer.js';
+import { createTargetWatch } from './target/target-watch.js';
 
 export interface ActionsRoleOptions {
   readonly config: Config;
@@ -17,7 +38,68 @@ export interface ActionsRoleOptions {
   readonly verifyToken: VerifyToken;
 }
 
-/** The actions subgraph: commands to devices, from `sendCommand` to their one final status. */
-export function createActionsRole(_options: ActionsRoleOptions): ServiceRole {
-  throw new Error('Not built yet.');
+/** Makes the role. It serves its graph at POST /graphql of `config.ports.actions`. */
+export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
+  const { config, log, metrics, pool, prisma, bus, verifyToken } = options;
+  const sql = sqlOf(pool);
+  const wakeRelay = createRelayWaker({ pool, log });
+  const commandMetrics = createCommandMetrics(metrics);
+  const watch = createTargetWatch({ sql, log });
+  const consumers = [
+    createTargetConsumer({ bus, pool, log, metrics, watch }),
+    createSignalConsumer({ bus, pool, log, metrics, commandMetrics, wakeRelay }),
+  ];
+  const mutations = createCommandMutations({
+    ...{ prisma, sql, watch, wakeRelay, metrics: commandMetrics },
+    unknownDeviceTimeoutMs: config.consistencyTimeoutMs,
+  });
+  const service = { name: 'actions', host: config.host, port: config.ports.actions };
+  let app: FastifyInstance | undefined;
+  let server: ApolloServer<ActionsContext> | undefined;
+  let expiry: Expiry | undefined;
+  let keyRetention: ReturnType<typeof startKeyRetention> | undefined;
+  let port: number | undefined;
+
+  const ready = async (): Promise<void> => {
+    if (expiry === undefined) throw new Error('not started');
+    await pool.query('SELECT 1');
+    await expiry.ready();
+    for (const consumer of consumers) await consumer.ready();
+  };
+
+  return {
+    name: service.name,
+    ready,
+    port() {
+      if (port === undefined) throw new Error('The actions role has no port before it has started.');
+      return port;
+    },
+    async start() {
+      for (const consumer of consumers) await consumer.start();
+      expiry = startExpiry({ pool, metrics: commandMetrics, log, wakeRelay });
+      keyRetention = startKeyRetention({ sql, log });
+      app = createHttpService({ ...service, log, metrics, ready });
+      server = await serveSubgraph<ActionsContext>({
+        ...{ app, verifyToken, log, production: config.mode === 'production' },
+        schema: createSubgraphSchema(
+          readFileSync(new URL('schema.graphql', import.meta.url), 'utf8'),
+          createResolvers({ sql, mutations }),
+        ),
+        context: (base) => ({ ...base, commands: createCommandLoaders(sql, base.identity.tenant) }),
+      });
+      port = await listen(app, service);
+      log.info({ port }, 'actions subgraph is listening');
+    },
+    async stop() {
+      // First those who wait for a device, so that the requests in hand can end.
+      await watch.stop();
+      await server?.stop();
+      await app?.close();
+      server = undefined;
+      app = undefined;
+      for (const consumer of consumers) await consumer.stop();
+      await expiry?.stop();
+      await keyRetention?.stop();
+    },
+  };
 }

@@ -6,6 +6,8 @@ import { timeToLiveMs } from './time-to-live.js';
 
 export const maxParametersBytes = 16_384;
 export const maxParametersDepth = 32;
+/** What `once` keeps. */
+const maxIdempotencyKeyLength = 200;
 
 /** `SendCommandInput` as GraphQL gives it: the types are right, the values unchecked. */
 export interface SendCommandInput {
@@ -74,7 +76,8 @@ function readParameters(value: unknown, field: string): Json {
 
 function readIdempotencyKey(key: string | null | undefined): string | undefined {
   if (key === null || key === undefined) return undefined;
-  if (!isPossibleId(key)) throw badInput('input.idempotencyKey', 'must be 1 to 128 characters');
+  if (key.length < 1 || key.length > maxIdempotencyKeyLength || !isStorableText(key))
+    throw badInput('input.idempotencyKey', `must be 1 to ${maxIdempotencyKeyLength} characters`);
   return key;
 }
 

@@ -43,7 +43,7 @@ export interface CommandMutationsOptions {
   readonly sql: Sql;
   readonly watch: TargetWatch;
   readonly metrics: CommandMetrics;
-  readonly wakeRelay: () => Promise<void>;
+  readonly wakeRelay: () => void;
   /** How long a command waits for its device to become known. */
   readonly unknownDeviceTimeoutMs: number;
 }
@@ -90,7 +90,7 @@ export function createCommandMutations(options: CommandMutationsOptions): Comman
     });
     if (step !== undefined) {
       metrics.moved(step.command, step.facts);
-      await options.wakeRelay();
+      options.wakeRelay();
     }
     const command = step?.command ?? (await findCommands(options.sql, tenant, [kept.commandId]))[0];
     if (command === undefined) throw noSuchCommand(kept.commandId);

@@ -32,7 +32,7 @@ export function startExpiry(options: {
   pool: pg.Pool;
   metrics: CommandMetrics;
   log: Logger;
-  wakeRelay: () => Promise<void>;
+  wakeRelay: () => void;
   now?: () => number;
 }): Expiry {
   const { pool, metrics, log, now = Date.now } = options;
@@ -42,7 +42,7 @@ export function startExpiry(options: {
   const round = async (): Promise<number> => {
     const expired = await expireDue(pool, now());
     for (const { command, events } of expired) metrics.moved(command, events);
-    if (expired.length > 0) await options.wakeRelay();
+    if (expired.length > 0) options.wakeRelay();
     if (expired.length === batchSize) return 0;
     const due = await nextDueTime(sqlOf(pool));
     const inMs = due === undefined ? longestSleepMs : due.getTime() - now();
