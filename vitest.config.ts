@@ -1,6 +1,9 @@
+import { createRequire } from 'node:module';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
+  // Node.js, and so Apollo, takes the CommonJS build of `graphql`, Vite the other; the two don't mix.
+  resolve: { alias: [{ find: /^graphql$/, replacement: createRequire(import.meta.url).resolve('graphql') }] },
   test: {
     globalSetup: ['test/world/global-postgres.ts'],
     include: ['test/**/*.test.ts'],

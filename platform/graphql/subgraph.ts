@@ -3,7 +3,10 @@
  * Server on Fastify. Authorization is checked here as well as at the gateway: a subgraph trusts nobody but the token.
  */
 import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
-import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
+import {
+  ApolloServerPluginInlineTraceDisabled,
+  ApolloServerPluginLandingPageDisabled,
+} from '@apollo/server/plugin/disabled';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { fastifyApolloDrainPlugin, fastifyApolloHandler } from '@as-integrations/fastify';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -14,7 +17,7 @@ import { isScope, type Scope } from '../identity/identity.js';
 import { bearerToken, type VerifyToken } from '../identity/verify-token.js';
 import type { Logger } from '../observability/logger.js';
 import type { RequestContext } from './context.js';
-import { graphqlErrorFormatter } from './errors.js';
+import { graphqlErrorFormatter, presentable, toGraphQLError } from './errors.js';
 
 type SchemaModule = Extract<
   Extract<Parameters<typeof buildSubgraphSchema>[0], readonly unknown[]>[number],
@@ -122,6 +125,8 @@ export async function serveSubgraph<Context extends RequestContext>(
     plugins: [
       fastifyApolloDrainPlugin<Context>(options.app),
       ApolloServerPluginLandingPageDisabled(),
+      // Traces go by `traceparent`; Apollo's inline ones would only make every answer longer.
+      ApolloServerPluginInlineTraceDisabled(),
       ...(options.plugins ?? []),
     ],
   });
@@ -130,7 +135,15 @@ export async function serveSubgraph<Context extends RequestContext>(
     url: '/graphql',
     method: ['POST', 'OPTIONS'],
     handler: fastifyApolloHandler(server, {
-      context: async (request) => options.context(await requestContext(request, options.verifyToken)),
+      context: async (request) => {
+        try {
+          return options.context(await requestContext(request, options.verifyToken));
+        } catch (error) {
+          // Apollo answers 500 to anything but a GraphQLError from here.
+          const known = presentable(error);
+          throw known ? toGraphQLError(known) : error;
+        }
+      },
     }),
   });
   return server;

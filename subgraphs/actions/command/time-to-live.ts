@@ -25,7 +25,7 @@ export function timeToLiveMs(duration: string, field: string): number {
   if (match === null) {
     throw new FleetgraphError(
       'BAD_USER_INPUT',
-      `"${duration.slice(0, 40)}" is no duration of fixed length. Write it in weeks, days, hours, minutes and seconds, e.g. "PT30S" or "P1DT12H".`,
+      `${field} is "${duration.slice(0, 40)}", no duration of fixed length. Write it in weeks, days, hours, minutes and seconds, e.g. "PT30S" or "P1DT12H".`,
       { field },
     );
   }

@@ -223,6 +223,7 @@ describe('scopes', () => {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ query: '{ commands { edges { cursor } } }' }),
     });
+    expect(response.status).toBe(401);
     const { errors } = (await response.json()) as { errors: { extensions: { code: string } }[] };
     expect(errors[0]?.extensions.code).toBe('UNAUTHENTICATED');
   });

@@ -108,11 +108,13 @@ describe('idempotency', () => {
     await send(actions, { deviceId: gone });
     await world.decommission(gone);
     await eventually(async () => {
-      const { errors } = await actions.graphql(sendMutation, { input: { deviceId: gone, name: 'n', idempotencyKey } });
+      const { errors } = await actions.graphql(sendMutation, { input: { deviceId: gone, name: 'n' } });
       expect(errors?.[0]?.extensions?.code).toBe('CONFLICT');
       expect(errors?.[0]?.message).toContain('decommissioned');
     });
-    expect((await send(actions, { deviceId, idempotencyKey: randomUUID() })).command.status).toBe('QUEUED');
+    const refused = await actions.graphql(sendMutation, { input: { deviceId: gone, name: 'n', idempotencyKey } });
+    expect(refused.errors?.[0]?.extensions?.code).toBe('CONFLICT');
+    expect((await send(actions, { deviceId, idempotencyKey })).command.status).toBe('QUEUED');
   });
 });
 
