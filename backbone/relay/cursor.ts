@@ -1,0 +1,66 @@
+/** How far a relay has published, and what comes next, in SQL. */
+import type { Sql } from '../../platform/database/sql.js';
+import type { DomainEventType } from '../events/catalogue.js';
+import type { Event } from '../events/envelope.js';
+import { toEvent, type StoredEventRow } from '../store/stored-event.js';
+
+/** A stored event with its place in the order of the relay. */
+export interface Relayed {
+  readonly event: Event<DomainEventType>;
+  /** xid8 of its transaction, as text. */
+  readonly transactionId: string;
+  /** int8, as text. */
+  readonly position: string;
+}
+
+export async function createCursor(sql: Sql, name: string): Promise<void> {
+  await sql.query(
+    `INSERT INTO events.relay_cursors (name, transaction_id, position) VALUES ($1, '0'::xid8, 0) ON CONFLICT DO NOTHING`,
+    [name],
+  );
+}
+
+/** The next events, oldest first: only of transactions that have ended, with every one before them. */
+export async function readBehindCursor(sql: Sql, name: string, limit: number): Promise<Relayed[]> {
+  const rows = await sql.query<StoredEventRow & { transaction_id: string; position: string }>(
+    `SELECT e.transaction_id::text AS transaction_id, e.position::text AS position, e.tenant, e.id, e.type, e.source, e.subject, e.time, e.data,
+            e.actor, e.traceparent, e.correlation_id, e.causation_id
+     FROM events.events e, events.relay_cursors c
+     WHERE c.name = $1
+       AND (e.transaction_id, e.position) > (c.transaction_id, c.position)
+       AND e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+     ORDER BY e.transaction_id, e.position LIMIT $2`,
+    [name, limit],
+  );
+  return rows.map((row) => ({
+    event: toEvent(row),
+    transactionId: row.transaction_id,
+    position: row.position,
+  }));
+}
+
+/** Moves the cursor forward, never back. */
+export async function moveCursor(
+  sql: Sql,
+  name: string,
+  to: Pick<Relayed, 'transactionId' | 'position'>,
+): Promise<void> {
+  await sql.query(
+    `UPDATE events.relay_cursors SET transaction_id = $2::xid8, position = $3::bigint, updated_at = now()
+     WHERE name = $1 AND (transaction_id, position) < ($2::xid8, $3::bigint)`,
+    [name, to.transactionId, to.position],
+  );
+}
+
+/** Events not published yet, and the age in seconds of the oldest. */
+export async function relayLag(sql: Sql, name: string): Promise<{ events: number; seconds: number }> {
+  const [row] = await sql.query<{ events: number; seconds: number | null }>(
+    `SELECT count(*)::int AS events, extract(epoch FROM now() - min(e.time))::double precision AS seconds
+     FROM events.events e
+     WHERE (e.transaction_id, e.position) > (
+       coalesce((SELECT transaction_id FROM events.relay_cursors WHERE name = $1), '0'::xid8),
+       coalesce((SELECT position FROM events.relay_cursors WHERE name = $1), 0))`,
+    [name],
+  );
+  return { events: row?.events ?? 0, seconds: Math.max(0, row?.seconds ?? 0) };
+}

@@ -1,0 +1,168 @@
+/**
+ * The relay: publishes what the event store holds on the bus, in the order of (transaction id, position).
+ *
+ * Positions are given out before their transactions commit, so a reader that goes by position alone loses the one that
+ * commits late. The relay therefore reads only transactions below pg_snapshot_xmin(pg_current_snapshot()): all of them
+ * have ended, none can still add a row. A long transaction anywhere in the database holds that horizon, and with it the
+ * relay; idle_in_transaction_session_timeout ends a forgotten one.
+ *
+ * One relay leads, by a session lock on a connection of its own; the others stand by. The cursor moves after the bus
+ * has the events, on the connection that holds the lock: a relay that lost its session can't move it any more.
+ * Delivery is at-least-once. Source: https://www.postgresql.org/docs/18/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
+ */
+import { Counter, Gauge, type Registry } from 'prom-client';
+import pg from 'pg';
+import { sqlOf } from '../../platform/database/sql.js';
+import { messageOf } from '../../platform/errors.js';
+import type { Role } from '../../platform/lifecycle/role.js';
+import { backoffMs, pause } from '../../platform/lifecycle/wait.js';
+import type { Logger } from '../../platform/observability/logger.js';
+import type { EventBus } from '../bus/event-bus.js';
+import { topics } from '../bus/topics.js';
+import { encode } from '../events/envelope.js';
+import { relayChannel } from '../store/wake-relay.js';
+import { createCursor, moveCursor, readBehindCursor, relayLag } from './cursor.js';
+
+export interface RelayOptions {
+  readonly log: Logger;
+  readonly metrics: Registry;
+  readonly pool: pg.Pool;
+  /** For the connection that holds the lock and listens. */
+  readonly databaseUrl: string;
+  readonly bus: EventBus;
+  /** Name of the cursor. Relays of one name take turns; default `events`. */
+  readonly name?: string;
+  readonly pollIntervalMs?: number;
+  readonly maxBatchSize?: number;
+}
+
+/** Makes the relay role. Several may run, in several processes: one leads. */
+export function createRelayRole(options: RelayOptions): Role {
+  const { log, pool, bus, name = 'events', pollIntervalMs = 250, maxBatchSize = 500 } = options;
+  const metrics = createRelayMetrics(options.metrics, () => relayLag(sqlOf(pool), name));
+  const stopped = new AbortController();
+  let running: Promise<void> | undefined;
+  let failure: unknown;
+
+  /** Leads until the connection breaks or the relay stops. Stands by first, for as long as another leads. */
+  const lead = async (): Promise<void> => {
+    const client = new pg.Client({
+      connectionString: options.databaseUrl,
+      application_name: `fleetgraph-relay-${name}`,
+      keepAlive: true,
+    });
+    let woken = new AbortController();
+    const broken = new AbortController();
+    client.on('notification', () => woken.abort());
+    client.on('error', (error) => broken.abort(error));
+    client.on('end', () => broken.abort(new Error('the connection ended')));
+    try {
+      await client.connect();
+      await client.query(`LISTEN ${relayChannel}`);
+      if (!(await takeLead(client, name, stopped.signal, () => (failure = undefined)))) return;
+      log.debug({ relay: name }, 'relay leads');
+      metrics.leader.set(1);
+      await createCursor(sqlOf(client), name);
+      for (;;) {
+        const published = await publishNext(client);
+        failure = undefined;
+        if (published > 0) continue;
+        // Stopping is asked about only when there is nothing left: what was committed before goes out.
+        if (stopped.signal.aborted) return;
+        await pause(pollIntervalMs, AbortSignal.any([stopped.signal, woken.signal, broken.signal]));
+        if (broken.signal.aborted) throw broken.signal.reason;
+        woken = new AbortController();
+      }
+    } finally {
+      metrics.leader.set(0);
+      await client.end().catch(() => undefined);
+    }
+  };
+
+  const publishNext = async (client: pg.Client): Promise<number> => {
+    const batch = await readBehindCursor(sqlOf(client), name, maxBatchSize);
+    const last = batch.at(-1);
+    if (last === undefined) return 0;
+    await bus.publish(
+      topics.events,
+      batch.map(({ event }) => encode(event)),
+    );
+    await moveCursor(sqlOf(client), name, last);
+    metrics.published.inc(batch.length);
+    return batch.length;
+  };
+
+  const run = async (): Promise<void> => {
+    for (let attempt = 0; !stopped.signal.aborted; attempt += 1) {
+      try {
+        await lead();
+        attempt = 0;
+      } catch (error) {
+        failure = error;
+        log.warn({ relay: name, err: error }, 'relay is interrupted and goes on where it was');
+        await pause(50 + backoffMs(attempt, 100, 2_000), stopped.signal);
+      }
+    }
+  };
+
+  return {
+    name: 'relay',
+    async start() {
+      running = run();
+    },
+    async stop() {
+      stopped.abort();
+      await running;
+    },
+    async ready() {
+      if (failure !== undefined) throw new Error(`interrupted: ${messageOf(failure)}`, { cause: failure });
+    },
+  };
+}
+
+/** Waits for the session lock. @returns false if stopped first. */
+async function takeLead(client: pg.Client, name: string, signal: AbortSignal, onStandby: () => void): Promise<boolean> {
+  for (;;) {
+    const result = await client.query<{ taken: boolean }>(
+      `SELECT pg_try_advisory_lock(hashtextextended('fleetgraph-relay-' || $1::text, 0)) AS taken`,
+      [name],
+    );
+    if (result.rows[0]?.taken === true) return true;
+    onStandby();
+    await pause(500, signal);
+    if (signal.aborted) return false;
+  }
+}
+
+function createRelayMetrics(registry: Registry, readLag: () => Promise<{ events: number; seconds: number }>) {
+  const registers = [registry];
+  const seconds = new Gauge({
+    name: 'fleetgraph_relay_lag_seconds',
+    help: 'Age of the oldest event that is not on the bus.',
+    registers,
+  });
+  new Gauge({
+    name: 'fleetgraph_relay_lag_events',
+    help: 'Events that are not on the bus yet.',
+    registers,
+    async collect() {
+      // A scrape must not fail because the database is away.
+      const lag = await readLag().catch(() => undefined);
+      if (lag === undefined) return;
+      this.set(lag.events);
+      seconds.set(lag.seconds);
+    },
+  });
+  return {
+    leader: new Gauge({
+      name: 'fleetgraph_relay_leader',
+      help: '1 while this process publishes for its relay.',
+      registers,
+    }),
+    published: new Counter({
+      name: 'fleetgraph_relay_published_events_total',
+      help: 'Events put on the bus.',
+      registers,
+    }),
+  };
+}
