@@ -1,0 +1,223 @@
+/** The subscriptions of devices: `deviceState`, `deviceStates`, `telemetry`. All are made of the changes of entity `device`. */
+import type { Change } from '../../../backbone/changes/change.js';
+import { toMillis, toMicros } from '../../../backbone/changes/time-series.js';
+import type { Sql } from '../../../platform/database/sql.js';
+import { FleetgraphError } from '../../../platform/errors.js';
+import {
+  deviceStateColumns,
+  unheardOf,
+  viewOfChange,
+  viewOfRow,
+  type DeviceStateRow,
+  type DeviceView,
+} from '../state/device-state.js';
+import { createBoundedChanges, createConflatingChanges } from './pending-changes.js';
+import { openStream, snapshotAt, type LiveOptions, type Snapshot, type WithCursor } from './stream.js';
+
+/** Payload of `deviceState` and `deviceStates`. */
+export interface DeviceStateUpdate extends DeviceView {
+  readonly snapshot: boolean;
+  readonly device: { readonly id: string };
+}
+
+/** Payload of `telemetry`. */
+export interface TelemetryUpdate {
+  readonly snapshot: boolean;
+  readonly device: { readonly id: string };
+  readonly readings: readonly {
+    readonly metric: string;
+    readonly at: Date;
+    readonly value: number | boolean | string;
+  }[];
+}
+
+export interface DeviceFilter {
+  readonly typeId?: string | null;
+  readonly labels?: readonly { readonly key: string; readonly value: string }[] | null;
+  readonly deviceIds?: readonly string[] | null;
+}
+
+/** Most payloads that wait for a client of a stream of facts. */
+const maxWaiting = 1_000;
+/** Devices read at once for the snapshot of `deviceStates`. */
+const snapshotPage = 500;
+const maxDeviceIds = 1_000;
+const maxMetrics = 100;
+
+const stateOf = (change: Change<'device'>): DeviceStateUpdate => ({
+  snapshot: false,
+  device: { id: change.id },
+  ...viewOfChange(change),
+});
+
+/** State and presence of one device. */
+export function deviceStateStream(
+  live: LiveOptions,
+  tenant: string,
+  { deviceId, since }: { readonly deviceId: string; readonly since?: string | null },
+): AsyncGenerator<WithCursor<DeviceStateUpdate>, void, undefined> {
+  return openStream<'device', DeviceStateUpdate>(live, {
+    name: 'deviceState',
+    tenant,
+    since,
+    entity: 'device',
+    id: deviceId,
+    pending: createConflatingChanges(),
+    tooOld: 'snapshot',
+    payloadOf: stateOf,
+    async *snapshot() {
+      const { view, seq } = await readDeviceView(live.sql, tenant, deviceId);
+      yield { seen: seq, payload: { snapshot: true, device: { id: deviceId }, ...view } };
+      return snapshotAt(seq);
+    },
+  });
+}
+
+/** New readings of one device. */
+export function telemetryStream(
+  live: LiveOptions,
+  tenant: string,
+  args: { readonly deviceId: string; readonly metrics?: readonly string[] | null; readonly since?: string | null },
+): AsyncGenerator<WithCursor<TelemetryUpdate>, void, undefined> {
+  if ((args.metrics?.length ?? 0) > maxMetrics)
+    throw new FleetgraphError('BAD_USER_INPUT', `Name at most ${maxMetrics} metrics, or none to get all.`, {
+      field: 'metrics',
+    });
+  const wanted = args.metrics ? new Set(args.metrics) : undefined;
+  const isWanted = ({ metric }: { readonly metric: string }): boolean => wanted?.has(metric) ?? true;
+  const device = { id: args.deviceId };
+  return openStream<'device', TelemetryUpdate>(live, {
+    name: 'telemetry',
+    tenant,
+    since: args.since,
+    entity: 'device',
+    id: args.deviceId,
+    pending: createBoundedChanges(maxWaiting),
+    tooOld: 'error',
+    matches: ({ payload }) => payload.readings.some(isWanted),
+    payloadOf: ({ payload }) => ({
+      snapshot: false,
+      device,
+      readings: payload.readings.filter(isWanted).map(({ metric, at, value }) => ({ metric, value, at: new Date(at) })),
+    }),
+    async *snapshot() {
+      const { view, seq } = await readDeviceView(live.sql, tenant, args.deviceId);
+      const readings = Object.entries(view.state?.metrics ?? {})
+        .map(([metric, { at, value }]) => ({ metric, value, at: new Date(toMillis(toMicros(at))) }))
+        .filter(isWanted);
+      yield { seen: seq, payload: { snapshot: true, device, readings } };
+      return snapshotAt(seq);
+    },
+  });
+}
+
+/** State and presence of every device that the filter matches. */
+export function deviceStatesStream(
+  live: LiveOptions,
+  tenant: string,
+  args: { readonly filter?: DeviceFilter | null; readonly since?: string | null },
+): AsyncGenerator<WithCursor<DeviceStateUpdate>, void, undefined> {
+  const filter = args.filter ?? {};
+  if ((filter.deviceIds?.length ?? 0) > maxDeviceIds)
+    throw new FleetgraphError('BAD_USER_INPUT', `Name at most ${maxDeviceIds} devices, or filter by type or labels.`, {
+      field: 'filter.deviceIds',
+    });
+  return openStream<'device', DeviceStateUpdate>(live, {
+    name: 'deviceStates',
+    tenant,
+    since: args.since,
+    entity: 'device',
+    pending: createConflatingChanges(),
+    tooOld: 'snapshot',
+    matches: matcherOf(filter),
+    payloadOf: stateOf,
+    snapshot: () => snapshotOfStates(live.sql, tenant, filter),
+  });
+}
+
+/** Whether a change is of a device that the filter matches. */
+export function matcherOf(filter: DeviceFilter): (change: Change<'device'>) => boolean {
+  const ids = filter.deviceIds ? new Set(filter.deviceIds) : undefined;
+  return ({ id, payload: { device } }) =>
+    (ids?.has(id) ?? true) &&
+    (filter.typeId === null || filter.typeId === undefined || device?.typeId === filter.typeId) &&
+    (filter.labels ?? []).every(
+      ({ key, value }) => device !== null && Object.hasOwn(device.labels, key) && device.labels[key] === value,
+    );
+}
+
+/**
+ * The states of all matching devices, a page at a time, so that neither a transaction nor a large result waits for a slow
+ * client. Pages are of different moments: each device's version says which of the changes meanwhile its page had.
+ */
+async function* snapshotOfStates(sql: Sql, tenant: string, filter: DeviceFilter): Snapshot<DeviceStateUpdate> {
+  const versions = new Map<string, bigint>();
+  let behind = '';
+  let begun: bigint | undefined;
+  for (;;) {
+    const page = await readStates(sql, tenant, filter, behind, snapshotPage + 1);
+    begun ??= page.seq;
+    const isLast = page.rows.length <= snapshotPage;
+    const rows = page.rows.slice(0, snapshotPage);
+    for (const [index, row] of rows.entries()) {
+      versions.set(row.device_id, row.version);
+      // Only with the last payload has a client seen all of it, and only if it is all of one moment.
+      const isWhole = isLast && index === rows.length - 1 && begun === page.seq;
+      yield {
+        seen: isWhole ? page.seq : 'partOfSnapshot',
+        payload: { snapshot: true, device: { id: row.device_id }, ...viewOfRow(row) },
+      };
+      behind = row.device_id;
+    }
+    if (isLast)
+      return {
+        position: begun,
+        settled: page.seq,
+        holds: (change) => change.version <= (versions.get(change.id) ?? -1n),
+        isEnd: false,
+      };
+  }
+}
+
+async function readStates(
+  sql: Sql,
+  tenant: string,
+  filter: DeviceFilter,
+  behind: string,
+  limit: number,
+): Promise<{ readonly rows: readonly DeviceStateRow[]; readonly seq: bigint }> {
+  const labels = Object.fromEntries((filter.labels ?? []).map(({ key, value }) => [key, value]));
+  const rows = await sql.query<{ [K in keyof DeviceStateRow]: DeviceStateRow[K] | null } & { seq: bigint }>(
+    `SELECT coalesce((SELECT seq FROM projections.change_clocks WHERE tenant = $1), 0) AS seq, s.*
+     FROM (SELECT) one LEFT JOIN LATERAL (
+       SELECT ${deviceStateColumns} FROM projections.device_states s
+       WHERE s.tenant = $1 AND s.device_id > $2 AND s.version > 0 AND ($3::text[] IS NULL OR s.device_id = ANY($3))
+         AND (($4::text IS NULL AND $5::jsonb = '{}') OR EXISTS (
+           SELECT FROM projections.devices d WHERE d.device_id = s.device_id AND d.tenant = s.tenant
+             AND ($4 IS NULL OR d.type_id = $4) AND d.labels @> $5))
+       ORDER BY s.device_id LIMIT $6
+     ) s ON true ORDER BY s.device_id`,
+    [tenant, behind, filter.deviceIds ?? null, filter.typeId ?? null, JSON.stringify(labels), limit],
+  );
+  return {
+    seq: rows[0]?.seq ?? 0n,
+    rows: rows.filter((row): row is DeviceStateRow & { seq: bigint } => row.device_id !== null),
+  };
+}
+
+/** A device's view, and the number of the tenant's last change that it holds. */
+async function readDeviceView(
+  sql: Sql,
+  tenant: string,
+  deviceId: string,
+): Promise<{ readonly view: DeviceView; readonly seq: bigint }> {
+  // One statement, so that the state and the clock are of one moment.
+  const rows = await sql.query<{ [K in keyof DeviceStateRow]: DeviceStateRow[K] | null } & { seq: bigint }>(
+    `SELECT coalesce((SELECT seq FROM projections.change_clocks WHERE tenant = $1), 0) AS seq, ${deviceStateColumns}
+     FROM (SELECT) one LEFT JOIN projections.device_states s ON s.tenant = $1 AND s.device_id = $2`,
+    [tenant, deviceId],
+  );
+  const [row] = rows;
+  const found = row?.device_id === null ? undefined : (row as DeviceStateRow | undefined);
+  return { seq: row?.seq ?? 0n, view: found === undefined ? unheardOf : viewOfRow(found) };
+}

@@ -1,0 +1,87 @@
+/** The resolvers of schema.graphql: each hands the arguments to the function that does the work. */
+import type { LatestMetrics } from '../../backbone/changes/change.js';
+import type { Sql } from '../../platform/database/sql.js';
+import { scalarResolvers } from '../../platform/graphql/scalars.js';
+import type { Resolvers } from '../../platform/graphql/subgraph.js';
+import type { QueryContext } from './context.js';
+import { readEventLog } from './event-log/event-log.js';
+import { readFleetSummary } from './fleet/fleet-summary.js';
+import { parseHistoryRequest } from './history/read-history.js';
+import { commandStream } from './live/command-stream.js';
+import { deviceStatesStream, deviceStateStream, telemetryStream } from './live/device-streams.js';
+import { eventStream } from './live/event-stream.js';
+import { fleetStream } from './live/fleet-stream.js';
+import type { LiveOptions } from './live/stream.js';
+import { metricStates } from './state/device-state.js';
+
+export interface ResolverOptions {
+  readonly sql: Sql;
+  readonly live: LiveOptions;
+  /** How long to wait for something that was made a moment ago, in milliseconds. */
+  readonly appearanceTimeoutMs: number;
+}
+
+interface DeviceReference {
+  readonly id: string;
+}
+
+/** A subscription field: `open` makes the stream, whose items are the payloads. */
+function streamField<Args>(open: (tenant: string, args: Args) => AsyncGenerator<object, void, undefined>) {
+  return {
+    async subscribe(_source: unknown, args: Args, context: QueryContext) {
+      await context.consistent();
+      return open(context.identity.tenant, args);
+    },
+    resolve: (payload: unknown) => payload,
+  };
+}
+
+export function createResolvers({ sql, live, appearanceTimeoutMs }: ResolverOptions): Resolvers {
+  const { DateTime, JSON, MetricValue } = scalarResolvers;
+  if (!DateTime || !JSON || !MetricValue) throw new Error('A scalar of the schema has no resolver.');
+  return {
+    DateTime,
+    JSON,
+    MetricValue,
+    Query: {
+      async fleet(_source: unknown, _args: unknown, context: QueryContext) {
+        await context.consistent();
+        return (await readFleetSummary(sql, context.identity.tenant)).summary;
+      },
+      async events(_source: unknown, args: Parameters<typeof readEventLog>[2], context: QueryContext) {
+        await context.consistent();
+        return readEventLog(sql, context.identity.tenant, args);
+      },
+    },
+    Device: {
+      // Any id is taken: whose it is, the loaders find out. Of another tenant's device they know nothing.
+      __resolveReference: ({ id }: DeviceReference): DeviceReference => ({ id }),
+      state: async ({ id }: DeviceReference, _args: unknown, context: QueryContext) =>
+        (await context.devices.load(id)).state,
+      presence: async ({ id }: DeviceReference, _args: unknown, context: QueryContext) =>
+        (await context.devices.load(id)).presence,
+      telemetry: ({ id }: DeviceReference, args: Parameters<typeof parseHistoryRequest>[0], context: QueryContext) =>
+        context.histories.load({ deviceId: id, request: parseHistoryRequest(args, context.nowMs()) }),
+    },
+    DeviceState: {
+      metrics: ({ metrics }: { metrics: LatestMetrics }, { names }: { names?: readonly string[] | null }) =>
+        metricStates(metrics, names),
+    },
+    Subscription: {
+      deviceState: streamField<Parameters<typeof deviceStateStream>[2]>((tenant, args) =>
+        deviceStateStream(live, tenant, args),
+      ),
+      deviceStates: streamField<Parameters<typeof deviceStatesStream>[2]>((tenant, args) =>
+        deviceStatesStream(live, tenant, args),
+      ),
+      telemetry: streamField<Parameters<typeof telemetryStream>[2]>((tenant, args) =>
+        telemetryStream(live, tenant, args),
+      ),
+      command: streamField<Parameters<typeof commandStream>[2]>((tenant, args) =>
+        commandStream(live, tenant, args, appearanceTimeoutMs),
+      ),
+      events: streamField<Parameters<typeof eventStream>[2]>((tenant, args) => eventStream(live, tenant, args)),
+      fleet: streamField<Parameters<typeof fleetStream>[2]>((tenant, args) => fleetStream(live, tenant, args)),
+    },
+  };
+}
