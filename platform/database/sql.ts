@@ -39,6 +39,12 @@ export async function inTransaction<T>(
 ): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
+  // A connection that is lost between two statements says so by this event, which ends the process if nobody listens
+  // (the pool does so only while the connection is idle). The next statement fails then.
+  const onLost = (error: Error): void => {
+    broken = error;
+  };
+  client.on('error', onLost);
   try {
     await client.query('BEGIN');
     const result = await work(sqlOf(client), client);
@@ -46,12 +52,13 @@ export async function inTransaction<T>(
     return result;
   } catch (error) {
     await client.query('ROLLBACK').catch((rollbackError: unknown) => {
-      broken = rollbackError instanceof Error ? rollbackError : new Error(String(rollbackError));
+      broken ??= rollbackError instanceof Error ? rollbackError : new Error(String(rollbackError));
     });
     throw error;
   } finally {
-    // A connection that could not roll back must not go back to the pool.
+    // A connection that is lost or could not roll back must not go back to the pool.
     client.release(broken);
+    client.off('error', onLost);
   }
 }
 
