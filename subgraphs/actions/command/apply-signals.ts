@@ -28,8 +28,8 @@ export interface Moved {
 
 export interface Applied {
   readonly moved: readonly Moved[];
-  /** How many signals were about a command of another device, another tenant, or nobody. */
-  readonly foreign: number;
+  /** Signals about a command of another device, another tenant, or nobody. */
+  readonly foreign: readonly CommandSignal[];
 }
 
 /** A device's reason for a failure may be this long; the rest is cut off. */
@@ -42,14 +42,16 @@ export async function applySignals(
   nowMs: number,
 ): Promise<Applied> {
   // The id in an answer is the device's own text: what can't be an id must not reach the database.
-  const ids = [...new Set(signals.map(({ data }) => data.commandId))].filter(isPossibleId);
-  const commands = new Map((await lockCommands(transaction, ids)).map((command) => [command.id, command]));
+  const keys = signals
+    .filter(({ data }) => isPossibleId(data.commandId))
+    .map(({ tenant, data }) => ({ id: data.commandId, tenant, deviceId: data.deviceId }));
+  const commands = new Map((await lockCommands(transaction, keys)).map((command) => [command.id, command]));
   const moved = new Map<string, { command: Command; events: Event<CommandEventType>[] }>();
-  let foreign = 0;
+  const foreign: CommandSignal[] = [];
   for (const signal of signals) {
     const command = commands.get(signal.data.commandId);
     if (command?.tenant !== signal.tenant || command.deviceId !== signal.data.deviceId) {
-      foreign += 1;
+      foreign.push(signal);
       continue;
     }
     for (const fact of decide(command, inputOf(signal, nowMs))) {

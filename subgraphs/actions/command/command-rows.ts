@@ -23,11 +23,23 @@ export async function lockCommand(transaction: Sql, tenant: string, id: string):
   return rows[0];
 }
 
-/** Commands of any tenant, locked. In the order of their ids, so that two batches never wait for each other. */
-export async function lockCommands(transaction: Sql, ids: readonly string[]): Promise<readonly Command[]> {
+/** What names a command to somebody who is not its tenant's user: all three must be right. */
+export interface CommandKey {
+  readonly id: string;
+  readonly tenant: string;
+  readonly deviceId: string;
+}
+
+/**
+ * The commands with these keys, locked; one that is of another tenant or device is neither returned nor locked.
+ * In the order of their ids, so that two batches never wait for each other.
+ */
+export async function lockCommands(transaction: Sql, keys: readonly CommandKey[]): Promise<readonly Command[]> {
   return transaction.query<Command>(
-    `SELECT ${columns} FROM actions.commands WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE`,
-    [ids],
+    `SELECT ${columns} FROM actions.commands
+     WHERE id = ANY($1::text[]) AND (id, tenant, device_id) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))
+     ORDER BY id FOR UPDATE`,
+    [keys.map(({ id }) => id), keys.map(({ tenant }) => tenant), keys.map(({ deviceId }) => deviceId)],
   );
 }
 

@@ -29,9 +29,13 @@ export function createSignalConsumer(options: {
       const signals = events.map(({ event }) => event).filter(isCommandSignal);
       const { moved, foreign } = await inTransaction(pool, (sql) => applySignals(sql, signals, Date.now()));
       for (const { command, events: facts } of moved) commandMetrics.moved(command, facts);
-      if (foreign > 0) {
-        commandMetrics.foreignSignals(foreign);
-        log.warn({ foreign }, 'signals about commands that are not of their device were dropped');
+      const [first] = foreign;
+      if (first !== undefined) {
+        commandMetrics.foreignSignals(foreign.length);
+        log.warn(
+          { tenant: first.tenant, deviceId: first.data.deviceId, signals: foreign.length },
+          'signals about commands that are not of their device were dropped; tenant and device are those of the first',
+        );
       }
       if (moved.length > 0) options.wakeRelay();
     },
