@@ -14,6 +14,7 @@ import {
   validate,
   type ExecutionArgs,
   type ExecutionResult,
+  type FormattedExecutionResult,
   type GraphQLFormattedError,
   type GraphQLSchema,
 } from 'graphql';
@@ -91,10 +92,11 @@ export function serveWebSocket(options: WebSocketOptions): WebSocketEndpoint {
         if (!(Symbol.asyncIterator in result)) return failed(result);
         return untilExpiry(result, (args.contextValue as RequestContext).identity.expiresAtMs);
       },
-      onNext(_context, _id, _payload, _args, result) {
-        const { errors, ...rest } = result;
-        return errors === undefined ? rest : { ...rest, errors: errors.map((error) => format(error.toJSON(), error)) };
-      },
+      onNext: (_context, _id, _payload, _args, { data, errors, extensions }): FormattedExecutionResult => ({
+        ...(data === undefined ? {} : { data }),
+        ...(errors === undefined ? {} : { errors: errors.map((error) => format(error.toJSON(), error)) }),
+        ...(extensions === undefined ? {} : { extensions }),
+      }),
       onError: (_context, _id, _payload, errors) => errors.map((error) => formatFinal(error)),
     },
     sockets,
