@@ -25,39 +25,50 @@ export interface AppendRequest {
  * @throws FleetgraphError CONFLICT when someone else appended first: read again and decide again.
  */
 export async function append(transaction: Sql, request: AppendRequest): Promise<StreamRevision> {
-  const rows = request.events.map((event, index) => ({
-    id: event.id,
-    type: event.type,
-    source: event.source,
-    subject: event.subject,
-    time: event.time,
-    data: event.data,
-    actor: event.actor ?? null,
-    traceparent: event.traceparent ?? null,
-    correlation_id: event.correlationid ?? null,
-    causation_id: event.causationid ?? null,
-    revision: request.expectedRevision + index + 1,
-  }));
+  await appendAll(transaction, [request]);
+  return request.expectedRevision + request.events.length;
+}
+
+/** Appends to several streams in one statement, for bulk mutations. @throws as `append`, with nothing appended. */
+export async function appendAll(transaction: Sql, requests: readonly AppendRequest[]): Promise<void> {
+  const rows = requests.flatMap(({ tenant, stream, expectedRevision, events }) =>
+    events.map((event, index) => ({
+      tenant,
+      stream,
+      revision: expectedRevision + index + 1,
+      id: event.id,
+      type: event.type,
+      source: event.source,
+      subject: event.subject,
+      time: event.time,
+      data: event.data,
+      actor: event.actor ?? null,
+      traceparent: event.traceparent ?? null,
+      correlation_id: event.correlationid ?? null,
+      causation_id: event.causationid ?? null,
+    })),
+  );
   try {
     await transaction.query(
       `INSERT INTO events.events (tenant, stream, revision, id, type, source, subject, time, data, actor, traceparent, correlation_id, causation_id)
-       SELECT $1::text, $2::text, e.revision, e.id, e.type, e.source, e.subject, e.time, e.data, e.actor, e.traceparent, e.correlation_id, e.causation_id
-       FROM jsonb_to_recordset($3::jsonb) AS e(revision int, id uuid, type text, source text, subject text, time timestamptz, data jsonb,
-            actor text, traceparent text, correlation_id text, causation_id text)
-       ORDER BY e.revision`,
-      [request.tenant, request.stream, JSON.stringify(rows)],
+       SELECT e.tenant, e.stream, e.revision, e.id, e.type, e.source, e.subject, e.time, e.data, e.actor, e.traceparent, e.correlation_id, e.causation_id
+       FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (tenant text, stream text, revision int, id uuid, type text, source text, subject text,
+            time timestamptz, data jsonb, actor text, traceparent text, correlation_id text, causation_id text)) WITH ORDINALITY
+            AS e(tenant, stream, revision, id, type, source, subject, time, data, actor, traceparent, correlation_id, causation_id, n)
+       ORDER BY e.n`,
+      [JSON.stringify(rows)],
     );
   } catch (error) {
     if (isRevisionTaken(error)) {
+      const what = requests.length === 1 ? (requests[0]?.stream ?? 'The stream') : 'One of the streams';
       throw new FleetgraphError(
         'CONFLICT',
-        `${request.stream} was changed by someone else at the same time. Read it again and retry.`,
+        `${what} was changed by someone else at the same time. Read it again and retry.`,
         { cause: error },
       );
     }
     throw error;
   }
-  return request.expectedRevision + rows.length;
 }
 
 /** unique_violation (23505), as `pg` or as Prisma's P2010 raw query error shows it. */

@@ -1,0 +1,93 @@
+import { makeEvent } from '../../../backbone/events/envelope.js';
+import { append } from '../../../backbone/store/event-store.js';
+import type { Sql } from '../../../platform/database/sql.js';
+import { FleetgraphError } from '../../../platform/errors.js';
+import type { Cause, DeviceType } from './device.js';
+import { insertType, lockType, saveType, typeIsUsed } from './device-rows.js';
+import type { DeviceTypeDefinition } from './registry-input.js';
+
+/** The type that every tenant has without defining it: no declared metrics, the default decoder. */
+export const genericTypeId = 'generic';
+
+/** Makes the type `generic` of the tenant when it is used first. */
+export async function ensureGenericType(sql: Sql, tenant: string, cause: Cause): Promise<void> {
+  const at = new Date();
+  const type: DeviceType = {
+    id: genericTypeId,
+    tenant,
+    name: 'Generic device',
+    description: 'Declares no metrics and takes any.',
+    metrics: [],
+    decoder: 'json',
+    revision: 1,
+    createdAt: at,
+    updatedAt: at,
+  };
+  if (await insertType(sql, type)) await appendDefined(sql, type, cause);
+}
+
+/**
+ * Defines a type anew or replaces its definition.
+ * @returns the id of the event.
+ * @throws FleetgraphError CONFLICT when a metric would change its kind under devices that exist.
+ */
+export async function defineType(
+  sql: Sql,
+  tenant: string,
+  definition: DeviceTypeDefinition,
+  cause: Cause,
+): Promise<{ eventId: string }> {
+  const { id, name, description, decoder } = definition;
+  const metrics = definition.metrics.map(({ unit, description: text, ...metric }) => ({
+    ...metric,
+    ...(unit === undefined ? {} : { unit }),
+    ...(text === undefined ? {} : { description: text }),
+  }));
+  const at = new Date();
+  const type: DeviceType = {
+    id,
+    tenant,
+    name,
+    description: description ?? null,
+    metrics,
+    decoder,
+    revision: 1,
+    createdAt: at,
+    updatedAt: at,
+  };
+  if (await insertType(sql, type)) return { eventId: await appendDefined(sql, type, cause) };
+  const before = await lockType(sql, tenant, id);
+  if (!before) throw new Error(`The type ${id} is neither new nor there.`);
+  const changed = changedKind(before, type);
+  if (changed !== undefined && (await typeIsUsed(sql, tenant, id))) {
+    throw new FleetgraphError(
+      'CONFLICT',
+      `The metric "${changed}" of "${id}" can't change its kind while there are devices of the type. Give the new metric another name, or define another type.`,
+      { field: 'input.metrics' },
+    );
+  }
+  const after: DeviceType = { ...type, revision: before.revision + 1, createdAt: before.createdAt };
+  await saveType(sql, after);
+  return { eventId: await appendDefined(sql, after, cause) };
+}
+
+/** Name of the first metric that both definitions have with different kinds. */
+function changedKind(before: DeviceType, after: DeviceType): string | undefined {
+  return after.metrics.find(({ name, kind }) =>
+    before.metrics.some((metric) => metric.name === name && metric.kind !== kind),
+  )?.name;
+}
+
+async function appendDefined(sql: Sql, type: DeviceType, cause: Cause): Promise<string> {
+  const { id, tenant, name, description, metrics, decoder } = type;
+  const event = makeEvent({
+    ...cause,
+    source: '/device',
+    type: 'io.fleetgraph.device-type.defined.v1',
+    subject: id,
+    tenant,
+    data: { typeId: id, name, metrics: [...metrics], decoder, ...(description === null ? {} : { description }) },
+  });
+  await append(sql, { tenant, stream: `device-type-${id}`, expectedRevision: type.revision - 1, events: [event] });
+  return event.id;
+}

@@ -1,0 +1,154 @@
+/** The inputs of the mutations, checked: what comes out of here can be decided on and stored. */
+import { z } from 'zod';
+import { FleetgraphError } from '../../../platform/errors.js';
+import { isObject, type Json, type JsonObject } from '../twin/merge-patch.js';
+
+/** PostgreSQL's text can hold neither U+0000 nor half of a surrogate pair. */
+export function isStorableText(text: string): boolean {
+  return !text.includes('\u0000') && text.isWellFormed();
+}
+
+const text = (min: number, max: number) =>
+  z
+    .string()
+    .refine((value) => value.length >= min && value.length <= max, `must have ${min} to ${max} characters`)
+    .refine(isStorableText, 'has a character that can not be stored');
+
+const id = text(1, 128);
+const name = z
+  .string()
+  .transform((value) => value.trim())
+  .pipe(text(1, 200));
+const label = z.object({
+  key: z.string().regex(/^[A-Za-z0-9_./-]{1,63}$/, 'must be 1 to 63 letters, digits, "_", ".", "/" or "-"'),
+  value: text(0, 255),
+});
+const labels = z
+  .array(label)
+  .max(64, 'has more than 64 labels')
+  .superRefine((list, context) => {
+    list.forEach(({ key }, index) => {
+      if (list.findIndex((other) => other.key === key) < index)
+        context.addIssue({ code: 'custom', path: [index, 'key'], message: `is "${key}", as another label's` });
+    });
+  })
+  .transform((list) => Object.fromEntries(list.map(({ key, value }) => [key, value])));
+const idempotencyKey = text(1, 200)
+  .nullish()
+  .transform((value) => value ?? undefined);
+const optional = <T extends z.ZodType>(schema: T) => schema.nullish().transform((value) => value ?? undefined);
+
+const maxStateBytes = 65_536;
+const maxStateDepth = 32;
+const stateObject = z.unknown().transform((value, context): JsonObject => {
+  const fault = !isObject(value) ? 'must be a JSON object' : stateFault(value, maxStateDepth);
+  if (fault !== undefined) {
+    context.addIssue({ code: 'custom', message: fault });
+    return z.NEVER;
+  }
+  return value as JsonObject;
+});
+
+export const newDevice = z.object({ name, typeId: id, labels: labels.nullish().transform((value) => value ?? {}) });
+export const registerDevice = newDevice.extend({ idempotencyKey });
+export const registerDevices = z.object({
+  devices: z.array(z.unknown()).min(1, 'is empty').max(1_000, 'has more than 1,000 devices'),
+  idempotencyKey,
+});
+export const updateDevice = z.object({
+  id,
+  name: optional(name),
+  typeId: optional(id),
+  labels: optional(labels),
+  expectedRevision: optional(z.int()),
+  idempotencyKey,
+});
+export const ofDevice = z.object({ id, idempotencyKey });
+export const setDesiredState = z.object({
+  id,
+  desired: stateObject,
+  merge: z
+    .boolean()
+    .nullish()
+    .transform((value) => value ?? true),
+  expectedVersion: optional(z.int()),
+  idempotencyKey,
+});
+
+const metric = z.object({
+  name: text(1, 128),
+  kind: z.enum(['NUMBER', 'BOOLEAN', 'STRING']),
+  unit: optional(text(0, 32)),
+  description: optional(text(0, 2_000)),
+});
+export const defineDeviceType = z.object({
+  id: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, 'must be 1 to 64 letters, digits, "_", "." or "-"'),
+  name,
+  description: optional(text(0, 2_000)),
+  metrics: z
+    .array(metric)
+    .max(500, 'has more than 500 metrics')
+    .superRefine((list, context) => {
+      list.forEach((entry, index) => {
+        if (list.findIndex((other) => other.name === entry.name) < index)
+          context.addIssue({
+            code: 'custom',
+            path: [index, 'name'],
+            message: `is "${entry.name}", as another metric's`,
+          });
+      });
+    })
+    .nullish()
+    .transform((value) => value ?? []),
+  decoder: z
+    .string()
+    .regex(/^[a-z0-9-]{1,32}$/, 'must be 1 to 32 lower case letters, digits or "-"')
+    .nullish()
+    .transform((value) => value ?? 'json'),
+  idempotencyKey,
+});
+
+export type NewDevice = z.infer<typeof newDevice>;
+export type DeviceTypeDefinition = z.infer<typeof defineDeviceType>;
+
+/**
+ * The input, checked.
+ * @throws FleetgraphError BAD_USER_INPUT that names the first field at fault, e.g. `input.labels[2].key`.
+ */
+export function readInput<Schema extends z.ZodType>(schema: Schema, input: unknown, path = 'input'): z.infer<Schema> {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const field = [path, ...(issue?.path ?? [])].reduce<string>(
+    (before, part) =>
+      typeof part === 'number' ? `${before}[${part}]` : before === '' ? String(part) : `${before}.${String(part)}`,
+    '',
+  );
+  throw new FleetgraphError('BAD_USER_INPUT', `${field} ${issue?.message ?? 'is wrong'}.`, { field });
+}
+
+function stateFault(value: JsonObject, maxDepth: number): string | undefined {
+  const depthFault = jsonFault(value, maxDepth);
+  if (depthFault !== undefined) return depthFault;
+  const bytes = Buffer.byteLength(JSON.stringify(value));
+  return bytes > maxStateBytes ? `is ${bytes} bytes of JSON; at most ${maxStateBytes} are kept` : undefined;
+}
+
+/** Why the value can't be stored as jsonb; undefined if it can. */
+function jsonFault(value: Json, depth: number): string | undefined {
+  if (depth < 0) return `is nested more than ${maxStateDepth} levels deep`;
+  if (typeof value === 'string') return isStorableText(value) ? undefined : 'has a character that can not be stored';
+  if (typeof value === 'number') return Number.isFinite(value) ? undefined : 'has a number that is not finite';
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const [key, member] of Object.entries(value)) {
+    if (!isStorableText(key)) return 'has a character that can not be stored';
+    const fault = jsonFault(member, depth - 1);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+/** Whether a report of a device can be kept; it came over MQTT and was never checked against this. */
+export function isStorableState(value: JsonObject): boolean {
+  return stateFault(value, maxStateDepth) === undefined;
+}
