@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { evolve } from '../../../subgraphs/actions/command/life-cycle.js';
 import { isFinal, type Command } from '../../../subgraphs/actions/command/command.js';
+import { pause } from '../../../platform/lifecycle/wait.js';
 import { eventually } from '../../world/eventually.js';
 import { createActionsWorld, type ActionsInstance, type ActionsWorld } from './actions-world.js';
-import { cancelMutation, read, send } from './operations.js';
+import { cancelMutation, read, send, sendMutation, type Sent } from './operations.js';
 
 let world: ActionsWorld;
 beforeAll(async () => {
@@ -68,6 +69,61 @@ test('two instances at once, with signals twice, cancellations and expiries raci
   const sums = await counted([stays, leaves]);
   expect(sums.get('QUEUED')).toBe(90);
   for (const [status, count] of finals) expect(sums.get(status)).toBe(count);
+});
+
+test('database connections that are cut while commands are on their way lose none of them', async () => {
+  const instance = await world.startInstance();
+  const deviceId = await world.register();
+  await send(instance, { deviceId });
+  let cutting = true;
+  const cuts = (async () => {
+    let cut = 0;
+    while (cutting) {
+      const { rows } = await world.database.pool.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name IN ('actions', 'actions-prisma') AND random() < 0.5`,
+      );
+      cut += rows.length;
+      await pause(40);
+    }
+    return cut;
+  })();
+  const accepted = new Set<string>();
+  for (let index = 0; index < 40; index += 1) {
+    const answered = index % 2 === 0;
+    const timeToLive = answered ? 'PT10M' : 'PT2S';
+    const input = { deviceId, name: 'cut', timeToLive, idempotencyKey: `cut-${index}` };
+    // As a client that retries does: the same key until there is an answer.
+    const id = await eventually(async () => {
+      const { data, errors } = await instance.graphql<{ sendCommand: Sent }>(sendMutation, { input });
+      expect(errors?.map(({ extensions }) => extensions?.code) ?? []).toEqual([]);
+      return data?.sendCommand.command.id ?? '';
+    });
+    accepted.add(id);
+    if (answered) {
+      await world.signal({
+        type: 'io.fleetgraph.command.acknowledged.v1',
+        data: { commandId: id, deviceId, status: 'SUCCEEDED', at: Date.now() },
+      });
+    }
+  }
+  cutting = false;
+  expect(await cuts).toBeGreaterThan(5);
+  expect(accepted.size).toBe(40);
+  const { rows: stored } = await world.database.pool.query(`SELECT id FROM actions.commands WHERE name = 'cut'`);
+  expect(stored).toHaveLength(40);
+  await eventually(async () => {
+    const { rows } = await world.database.pool.query<{ type: string; count: bigint }>(
+      `SELECT type, count(*) FROM events.events e JOIN actions.commands c ON e.stream = 'command-' || c.id
+       WHERE c.name = 'cut' AND c.status::text = upper(split_part(e.type, '.', 4)) GROUP BY type ORDER BY type`,
+    );
+    expect(rows.map(({ type, count }) => [type.split('.')[3], count])).toEqual([
+      ['expired', 20n],
+      ['succeeded', 20n],
+    ]);
+  }, 15_000);
+  expect((await world.database.pool.query('SELECT 1 FROM dead_letters.dead_letters')).rows).toEqual([]);
+  await eventually(() => instance.role.ready());
 });
 
 test('a device that only the other instance has heard of is accepted by this one', async () => {
