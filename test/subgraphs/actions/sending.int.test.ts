@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { topics } from '../../../backbone/bus/topics.js';
 import { eventIdOf } from '../../../backbone/events/consistency-token.js';
 import { eventually } from '../../world/eventually.js';
 import { createActionsWorld, type ActionsInstance, type ActionsWorld } from './actions-world.js';
@@ -157,12 +158,11 @@ describe('the device', () => {
     await send(actions, { deviceId: gone });
     await world.decommission(gone);
     await world.register('acme', gone);
-    const marker = await world.register('acme');
-    await send(actions, { deviceId: marker });
     await eventually(async () => {
-      const { errors } = await actions.graphql(sendMutation, { input: { deviceId: gone, name: 'n' } });
-      expect(errors?.[0]?.extensions?.code).toBe('CONFLICT');
+      expect((await world.bus.lag('actions-targets')).get(topics.events)).toBe(0);
     });
+    const { errors } = await actions.graphql(sendMutation, { input: { deviceId: gone, name: 'n' } });
+    expect(errors?.[0]?.extensions?.code).toBe('CONFLICT');
     const { rows } = await world.database.pool.query(
       'SELECT active FROM actions.command_targets WHERE device_id = $1',
       [gone],

@@ -34,7 +34,7 @@ function signal(
     type,
     subject: deviceId,
     tenant,
-    data: data as never,
+    data: data,
   };
   return makeEvent(event);
 }
