@@ -156,11 +156,12 @@ describe('the device', () => {
   test('one whose registration is heard again after its end stays decommissioned', async () => {
     const gone = await world.register();
     await send(actions, { deviceId: gone });
+    const applied = () =>
+      eventually(async () => expect((await world.bus.lag('actions-targets')).get(topics.events)).toBe(0));
     await world.decommission(gone);
+    await applied();
     await world.register('acme', gone);
-    await eventually(async () => {
-      expect((await world.bus.lag('actions-targets')).get(topics.events)).toBe(0);
-    });
+    await applied();
     const { errors } = await actions.graphql(sendMutation, { input: { deviceId: gone, name: 'n' } });
     expect(errors?.[0]?.extensions?.code).toBe('CONFLICT');
     const { rows } = await world.database.pool.query(
