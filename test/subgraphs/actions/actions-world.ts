@@ -97,7 +97,6 @@ export async function createActionsWorld(): Promise<ActionsWorld> {
       const ownBus = openBus();
       const { verifyToken } = issuer;
       const role = createActionsRole({ config, log: silentLog, metrics, pool, prisma, bus: ownBus, verifyToken });
-      await role.start();
       let stopped = false;
       const instance: ActionsInstance = {
         role,
@@ -130,6 +129,12 @@ export async function createActionsWorld(): Promise<ActionsWorld> {
         },
       };
       instances.push(instance);
+      try {
+        await role.start();
+      } catch (error) {
+        await instance.stop();
+        throw error;
+      }
       return instance;
     },
     async register(tenant = 'acme', deviceId = randomUUID()) {

@@ -144,3 +144,10 @@ test('a role that is stopped serves nothing more and can be stopped again', asyn
   await expect(fetch(url)).rejects.toThrow();
   await instance.role.stop();
 });
+
+test('a role whose port is taken says so, and leaves nothing running behind', async () => {
+  const first = await world.startInstance();
+  const taken = String(first.role.port());
+  await expect(world.startInstance({ ACTIONS_PORT: taken })).rejects.toThrow(`Port ${taken}`);
+  expect((await fetch(`http://127.0.0.1:${taken}/healthz`)).status).toBe(200);
+});
