@@ -157,7 +157,8 @@ async function readRollups(
      WHERE device_id = ANY($1::text[]) AND tenant = $2 AND metric = $3
        AND bucket >= ${timestampSql('$4')} AND bucket < ${timestampSql('$5')}
      ORDER BY device_id, bucket`,
-    [deviceIds, tenant, metric, startOfSpan(from, span.micros), to],
+    // Spans at the ends of the range are counted whole.
+    [deviceIds, tenant, metric, startOfSpan(from, span.micros), startOfSpan(to - 1, span.micros) + span.micros],
   );
   return collect(rows, (row) => ({ ...row, last: row.last_number ?? row.last_other }));
 }

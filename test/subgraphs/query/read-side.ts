@@ -104,7 +104,7 @@ export async function startReadSide(settings: Readonly<Record<string, string>> =
       text: string,
       variables: Readonly<Record<string, unknown>> = {},
       headers: Readonly<Record<string, string>> = {},
-    ) {
+    ): Promise<Answer<Data>> {
       const response = await fetch(url, {
         method: 'POST',
         headers: {
@@ -121,7 +121,7 @@ export async function startReadSide(settings: Readonly<Record<string, string>> =
       text: string,
       variables: Readonly<Record<string, unknown>> = {},
       as: { scopes?: readonly Scope[]; lifetimeSeconds?: number; by?: 'connection' | 'operation' } = {},
-    ) {
+    ): Promise<Subscriber<Data>> {
       const authorization = `Bearer ${await issuer.token(tenant, as.scopes, as.lifetimeSeconds)}`;
       const client = createClient({
         url: url.replace('http', 'ws'),

@@ -48,8 +48,8 @@ export async function applyPresence(
 }
 
 /**
- * Takes every device of the tenant offline that is online in a session before the reset. Done again, it changes nothing.
- * Yields the changes of each chunk as it commits.
+ * Takes every device offline that is online in a session before the reset, whatever its tenant: a broker serves all of
+ * them. Done again, it changes nothing. Yields the changes of each chunk as it commits.
  */
 export async function* applyReset(
   options: { readonly pool: pg.Pool },
@@ -59,17 +59,17 @@ export async function* applyReset(
   let behind = '';
   for (;;) {
     const { last, changes } = await inTransaction(options.pool, async (sql) => {
-      const ids = await onlineBefore(sql, event.tenant, session, behind);
-      const rows = await lockDeviceStates(
-        sql,
-        ids.map((deviceId) => ({ tenant: event.tenant, deviceId })),
-      );
+      const devices = await onlineBefore(sql, session, behind);
+      const rows = await lockDeviceStates(sql, devices);
       const changed = [...rows.values()].flatMap((row) => {
         const presence = presenceOf(row);
         const next = evolve(presence, { kind: 'reset', session });
         return next === presence ? [] : [withPresence(row, next, event.traceparent)];
       });
-      return { last: ids.at(-1), changes: await appendChanges(sql, await saveDeviceStates(sql, changed)) };
+      return {
+        last: devices.at(-1)?.deviceId,
+        changes: await appendChanges(sql, await saveDeviceStates(sql, changed)),
+      };
     });
     if (last === undefined) return;
     behind = last;
@@ -77,14 +77,16 @@ export async function* applyReset(
   }
 }
 
-async function onlineBefore(sql: Sql, tenant: string, session: number, behind: string): Promise<readonly string[]> {
-  const rows = await sql.query<{ device_id: string }>(
-    `SELECT device_id FROM projections.device_states
-     WHERE tenant = $1 AND device_id > $2 AND online AND presence_session < $3::bigint
-     ORDER BY device_id LIMIT $4`,
-    [tenant, behind, session, resetChunk],
+function onlineBefore(
+  sql: Sql,
+  session: number,
+  behind: string,
+): Promise<readonly { readonly tenant: string; readonly deviceId: string }[]> {
+  return sql.query(
+    `SELECT tenant, device_id AS "deviceId" FROM projections.device_states
+     WHERE device_id > $1 AND online AND presence_session < $2::bigint ORDER BY device_id LIMIT $3`,
+    [behind, session, resetChunk],
   );
-  return rows.map((row) => row.device_id);
 }
 
 function presenceOf(row: DeviceStateRow): Presence {
