@@ -1,0 +1,123 @@
+/**
+ * The bridge: devices on one side, the bus on the other. In come telemetry and signals, over MQTT (`mqtt/`) or HTTP
+ * (`http/`), through one intake (`intake/`) that decodes (`decoders/`), checks, and makes durable before anything is
+ * acknowledged. Out go commands and desired states (`commands/`).
+ */
+import type { FastifyInstance } from 'fastify';
+import type pg from 'pg';
+import type { EventBus, Subscription } from '../backbone/bus/event-bus.js';
+import { topics } from '../backbone/bus/topics.js';
+import type { DeviceDirectory } from '../backbone/devices/device-directory.js';
+import { typeOf } from '../backbone/events/envelope.js';
+import type { Config } from '../platform/config/config.js';
+import { createHttpService, listen } from '../platform/http/service.js';
+import type { VerifyToken } from '../platform/identity/verify-token.js';
+import type { ServiceRole } from '../platform/lifecycle/role.js';
+import type { Logger } from '../platform/observability/logger.js';
+import type { Registry } from '../platform/observability/metrics.js';
+import { createBridgeMetrics } from './bridge-metrics.js';
+import { createCommandSender } from './commands/command-sender.js';
+import { createDeviceCache } from './http/device-cache.js';
+import { addIngestRoutes } from './http/ingest-routes.js';
+import { createArrivalClock } from './intake/arrival-clock.js';
+import { createDurablePublisher } from './intake/durable-publisher.js';
+import { createIntake } from './intake/intake.js';
+import { createRejections } from './intake/rejections.js';
+import { createEmbeddedBroker, type EmbeddedBroker } from './mqtt/embedded-broker.js';
+import { createPresenceSignals } from './mqtt/presence-signals.js';
+
+export interface BridgeRoleOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly metrics: Registry;
+  /** For the dead letters of its consumer. */
+  readonly pool: pg.Pool;
+  readonly bus: EventBus;
+  readonly verifyToken: VerifyToken;
+  readonly directory: DeviceDirectory;
+}
+
+/** How long a stop waits for what was received to become durable. */
+const drainMs = 10_000;
+
+/** Makes the role. It serves HTTP ingest on `config.ports.bridge` and MQTT on `config.ports.mqtt`. */
+export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mqttPort(): number } {
+  const { config, log, metrics, pool, bus, verifyToken, directory } = options;
+  const bridgeMetrics = createBridgeMetrics(metrics);
+  const publisher = createDurablePublisher({ bus, log });
+  const presence = createPresenceSignals({ publisher, log });
+  const rejections = createRejections({ log, metrics });
+  const { maxFutureMs, maxPayloadBytes, maxBodyBytes, retentionDays } = config.telemetry;
+  const intake = createIntake({
+    publisher,
+    clock: createArrivalClock(),
+    limits: { maxFutureMs, maxPayloadBytes, maxAgeMs: retentionDays * 86_400_000 },
+  });
+  const devices = createDeviceCache(directory);
+  const service = { name: 'bridge', host: config.host, port: config.ports.bridge };
+  let broker: EmbeddedBroker | undefined;
+  const startedBroker = (): EmbeddedBroker => {
+    if (!broker) throw new Error('The bridge has no broker before it has started.');
+    return broker;
+  };
+  const commands = createCommandSender({ broker: startedBroker, bus, pool, publisher, log, metrics, bridgeMetrics });
+  let app: FastifyInstance | undefined;
+  let deviceEvents: Subscription | undefined;
+  let port: number | undefined;
+
+  const ready = async (): Promise<void> => {
+    startedBroker();
+    publisher.ready();
+    await bus.ready();
+    await commands.consumer.ready();
+  };
+
+  return {
+    name: service.name,
+    ready,
+    port() {
+      if (port === undefined) throw new Error('The bridge has no port before it has started.');
+      return port;
+    },
+    mqttPort: () => startedBroker().port(),
+    async start() {
+      await presence.reset(config.bus.partitions);
+      deviceEvents = await bus.tail([topics.events], (records) => {
+        for (const record of records)
+          if (typeOf(record)?.startsWith('io.fleetgraph.device.') === true) devices.forget(record.key);
+      });
+      broker = await createEmbeddedBroker({
+        ...{ host: config.host, port: config.ports.mqtt, log, directory, intake, presence, rejections },
+        metrics: bridgeMetrics,
+        // Room for the topic and the headers beside the largest payload, and for one that is refused with a reason.
+        maxPacketBytes: maxPayloadBytes * 16,
+        onSubscribed: commands.deviceListens,
+      });
+      app = createHttpService({ ...service, log, metrics, ready, maxBodyBytes });
+      addIngestRoutes(app, {
+        directory,
+        devices,
+        verifyToken,
+        intake,
+        rejections,
+        metrics: bridgeMetrics,
+        maxLineBytes: maxPayloadBytes,
+      });
+      await broker.start();
+      port = await listen(app, service);
+      await commands.consumer.start();
+      log.info({ port, mqttPort: broker.port() }, 'bridge is listening');
+    },
+    async stop() {
+      // Intake first: what comes after this is not acknowledged.
+      await app?.close();
+      app = undefined;
+      await commands.consumer.stop();
+      await broker?.stop();
+      await presence.settled();
+      await publisher.stop(drainMs);
+      await deviceEvents?.stop();
+      deviceEvents = undefined;
+    },
+  };
+}

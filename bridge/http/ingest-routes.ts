@@ -1,0 +1,183 @@
+/**
+ * Telemetry over HTTP, for what can't speak MQTT: `POST /ingest/v1/telemetry` with a JSON object, a JSON array, or NDJSON.
+ * The same intake as MQTT's, so the same checks and the same promise: a line that is answered "accepted" is durable.
+ */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { DeviceDirectory, DeviceProfile } from '../../backbone/devices/device-directory.js';
+import { FleetgraphError } from '../../platform/errors.js';
+import { bearerToken, type VerifyToken } from '../../platform/identity/verify-token.js';
+import { isObject, parseJson, RejectedPayload } from '../decoders/decoder.js';
+import { readingsOf } from '../decoders/json.js';
+import type { BridgeMetrics } from '../bridge-metrics.js';
+import type { Intake } from '../intake/intake.js';
+import type { Rejections } from '../intake/rejections.js';
+import type { DeviceCache } from './device-cache.js';
+
+export const maxLines = 10_000;
+
+/** Who sends: a token of the tenant for any of its devices, or one device for itself. */
+type Sender = { readonly tenant: string; readonly device?: DeviceProfile };
+
+type LineResult =
+  | { readonly line: number; readonly status: 'accepted' }
+  | { readonly line: number; readonly status: 'rejected'; readonly reason: string; readonly message: string };
+
+export interface IngestRoutesOptions {
+  readonly directory: DeviceDirectory;
+  readonly devices: DeviceCache;
+  readonly verifyToken: VerifyToken;
+  readonly intake: Intake;
+  readonly rejections: Rejections;
+  readonly metrics: BridgeMetrics;
+  readonly maxLineBytes: number;
+}
+
+/** Adds the routes of HTTP ingest to `app`. */
+export function addIngestRoutes(app: FastifyInstance, options: IngestRoutesOptions): void {
+  const { devices, intake, rejections, metrics } = options;
+  // Bodies as text: each line is parsed by itself, so that one that is malformed spoils no other.
+  app.addContentTypeParser(
+    ['application/json', 'application/x-ndjson', 'application/ndjson'],
+    { parseAs: 'string' },
+    (_request, body, done) => done(null, body),
+  );
+
+  const takeLine = async (sender: Sender, line: number, text: string): Promise<LineResult> => {
+    let deviceId = sender.device?.deviceId ?? '';
+    try {
+      if (Buffer.byteLength(text) > options.maxLineBytes)
+        throw new RejectedPayload('payload_too_large', `The line is larger than ${options.maxLineBytes} bytes.`);
+      const value = parseJson(text);
+      if (!isObject(value))
+        throw new RejectedPayload(
+          'wrong_shape',
+          'A line is an object such as {"deviceId": "…", "ts": 1700000000000, "values": {…}}.',
+        );
+      const { deviceId: named, ...message } = value;
+      if (typeof named === 'string') deviceId = named.slice(0, 128);
+      const profile = await profileOf(sender, named);
+      await intake.readings(profile, readingsOf(message, intake.stamp(profile.deviceId)));
+      metrics.ingestedLines.inc({ result: 'accepted' });
+      return { line, status: 'accepted' };
+    } catch (error) {
+      if (!(error instanceof RejectedPayload)) throw error;
+      const { reason, message } = error;
+      metrics.ingestedLines.inc({ result: 'rejected' });
+      rejections.add({
+        tenant: sender.tenant,
+        deviceId,
+        transport: 'http',
+        topic: undefined,
+        reason,
+        message,
+        payload: text,
+      });
+      return { line, status: 'rejected', reason, message };
+    }
+  };
+
+  const profileOf = async (sender: Sender, named: unknown): Promise<DeviceProfile> => {
+    if (sender.device) {
+      if (named !== undefined && named !== sender.device.deviceId)
+        throw new RejectedPayload('unknown_device', 'A device may send for itself only.');
+      return sender.device;
+    }
+    if (typeof named !== 'string') throw new RejectedPayload('wrong_shape', 'The line has no "deviceId".');
+    const profile = await devices.find(sender.tenant, named);
+    if (!profile)
+      throw new RejectedPayload(
+        'unknown_device',
+        `There is no device "${named.slice(0, 128)}" in this tenant, or it is decommissioned.`,
+      );
+    return profile;
+  };
+
+  app.post('/ingest/v1/telemetry', async (request, reply) => {
+    const sender = await senderOf(request, options);
+    const lines = linesOf(request);
+    const outcomes = await Promise.allSettled(lines.map((text, index) => takeLine(sender, index + 1, text)));
+    const failure = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failure) {
+      // Some lines may be durable all the same: sending all of them again does no harm where they carry a time.
+      throw failure.reason instanceof FleetgraphError
+        ? failure.reason
+        : new FleetgraphError('UNAVAILABLE', 'Not every line could be stored. Send all of them again.', {
+            cause: failure.reason,
+          });
+    }
+    const results = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+    const accepted = results.filter(({ status }) => status === 'accepted').length;
+    return reply.code(accepted === 0 ? 400 : 200).send({ accepted, rejected: results.length - accepted, results });
+  });
+
+  app.get('/ingest/v1/rejected', async (request) => {
+    const { tenant, device } = await senderOf(request, options);
+    const recent = rejections.recent(tenant);
+    return { rejected: device ? recent.filter(({ deviceId }) => deviceId === device.deviceId) : recent };
+  });
+
+  app.addHook('onSend', async (_request, reply) => {
+    if (reply.statusCode === 503) void reply.header('retry-after', '1');
+  });
+}
+
+async function senderOf(
+  request: FastifyRequest,
+  options: Pick<IngestRoutesOptions, 'verifyToken' | 'directory'>,
+): Promise<Sender> {
+  const { authorization } = request.headers;
+  const token = bearerToken(authorization);
+  if (token !== undefined) {
+    const identity = await options.verifyToken(token);
+    if (!identity.scopes.has('telemetry:write'))
+      throw new FleetgraphError('FORBIDDEN', 'HTTP ingest asks for the scope telemetry:write, which your token lacks.');
+    return { tenant: identity.tenant };
+  }
+  const basic = /^Basic +([A-Za-z0-9+/=_-]+)$/i.exec(authorization ?? '')?.[1];
+  if (basic !== undefined) {
+    const [username = '', ...rest] = Buffer.from(basic, 'base64').toString('utf8').split(':');
+    const device = await options.directory
+      .authenticate({ clientId: username, username, password: rest.join(':') })
+      .catch((cause: unknown) => {
+        throw new FleetgraphError('UNAVAILABLE', 'The credentials can not be checked now. Send it again.', { cause });
+      });
+    if (device) return { tenant: device.tenant, device };
+  }
+  throw new FleetgraphError(
+    'UNAUTHENTICATED',
+    'Send "Authorization: Bearer <token>" with the scope telemetry:write, or Basic with the user name and password of a device.',
+  );
+}
+
+/** The lines of the body, each the text of one message. @throws FleetgraphError BAD_USER_INPUT or PAYLOAD_TOO_LARGE. */
+function linesOf(request: FastifyRequest): string[] {
+  const body = typeof request.body === 'string' ? request.body : '';
+  const lines = /ndjson/.test(request.headers['content-type'] ?? '')
+    ? body.split('\n').filter((line) => line.trim() !== '')
+    : entriesOf(body);
+  if (lines.length === 0)
+    throw new FleetgraphError(
+      'BAD_USER_INPUT',
+      'The body is empty. Send a JSON object, a JSON array, or NDJSON with the content type application/x-ndjson.',
+    );
+  if (lines.length > maxLines)
+    throw new FleetgraphError(
+      'PAYLOAD_TOO_LARGE',
+      `The body has ${lines.length} lines; ${maxLines} are allowed. Send it in parts.`,
+    );
+  return lines;
+}
+
+function entriesOf(body: string): string[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch (cause) {
+    throw new FleetgraphError(
+      'BAD_USER_INPUT',
+      'The body is not JSON. Send NDJSON with the content type application/x-ndjson if it has a message a line.',
+      { cause },
+    );
+  }
+  return (Array.isArray(value) ? value : [value]).map((entry) => JSON.stringify(entry));
+}

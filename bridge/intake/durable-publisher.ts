@@ -1,0 +1,110 @@
+/**
+ * Makes records durable in the order in which they came, whatever happens to the bus in between: when a publish fails it is
+ * repeated, with everything behind it waiting, until the bus has it. What a promise of `publish` resolves for is on the
+ * bus; what is given up at a stop was never acknowledged, and the device sends it again.
+ */
+import { FleetgraphError, messageOf } from '../../platform/errors.js';
+import { backoffMs, pause } from '../../platform/lifecycle/wait.js';
+import type { Logger } from '../../platform/observability/logger.js';
+import type { EventBus, OutgoingRecord } from '../../backbone/bus/event-bus.js';
+
+export interface DurablePublisher {
+  /** Resolves when the records are durable. @throws FleetgraphError UNAVAILABLE when too many wait, or at a stop. */
+  publish(topic: string, records: readonly OutgoingRecord[]): Promise<void>;
+  /** Rejects while the bus takes nothing. */
+  ready(): void;
+  /** Waits until everything is durable, at most `graceMs`; gives up the rest. */
+  stop(graceMs: number): Promise<void>;
+}
+
+interface Waiting {
+  readonly topic: string;
+  readonly records: readonly OutgoingRecord[];
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export function createDurablePublisher(options: {
+  bus: EventBus;
+  log: Logger;
+  maxWaiting?: number;
+  maxBatch?: number;
+}): DurablePublisher {
+  const { bus, log, maxWaiting = 20_000, maxBatch = 2_000 } = options;
+  const stopped = new AbortController();
+  let waiting: Waiting[] = [];
+  let running: Promise<void> | undefined;
+  let failure: unknown;
+
+  /** Publishes a batch, again and again until it is durable. The order within each topic is kept. */
+  const untilDurable = async (batch: readonly Waiting[]): Promise<void> => {
+    const byTopic = new Map<string, Waiting[]>();
+    for (const entry of batch) {
+      const entries = byTopic.get(entry.topic);
+      if (entries) entries.push(entry);
+      else byTopic.set(entry.topic, [entry]);
+    }
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        await Promise.all(
+          [...byTopic].map(async ([topic, entries]) => {
+            await bus.publish(
+              topic,
+              entries.flatMap(({ records }) => records),
+            );
+            // What is durable must not be published again because another topic failed.
+            byTopic.delete(topic);
+            for (const { resolve } of entries) resolve();
+          }),
+        );
+        if (failure !== undefined) log.info('the bus takes records again');
+        failure = undefined;
+        return;
+      } catch (error) {
+        if (failure === undefined)
+          log.warn({ err: error }, 'the bus takes no records; nothing is acknowledged until it does');
+        failure = error;
+        await pause(20 + backoffMs(attempt, 50, 1_000), stopped.signal);
+        if (stopped.signal.aborted) {
+          for (const entries of byTopic.values()) for (const { reject } of entries) reject(givenUp(error));
+          return;
+        }
+      }
+    }
+  };
+
+  const run = async (): Promise<void> => {
+    // One turn of the event loop, so that what came in together is made durable together.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (waiting.length > 0) {
+      const batch = waiting.slice(0, maxBatch);
+      waiting = waiting.slice(maxBatch);
+      if (stopped.signal.aborted) for (const { reject } of batch) reject(givenUp(failure));
+      else await untilDurable(batch);
+    }
+    running = undefined;
+  };
+
+  return {
+    async publish(topic, records) {
+      if (stopped.signal.aborted) throw givenUp(undefined);
+      if (waiting.length >= maxWaiting)
+        throw new FleetgraphError('UNAVAILABLE', 'Too many messages wait for the bus. Send it again in a moment.');
+      const durable = new Promise<void>((resolve, reject) => waiting.push({ topic, records, resolve, reject }));
+      running ??= run();
+      await durable;
+    },
+    ready() {
+      if (failure !== undefined) throw new Error(`the bus takes no records: ${messageOf(failure)}`, { cause: failure });
+    },
+    async stop(graceMs) {
+      if (running) await Promise.race([running, pause(graceMs, stopped.signal)]);
+      stopped.abort();
+      await running;
+    },
+  };
+}
+
+function givenUp(cause: unknown): FleetgraphError {
+  return new FleetgraphError('UNAVAILABLE', 'The bridge is stopping and did not store this. Send it again.', { cause });
+}

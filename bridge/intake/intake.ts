@@ -1,0 +1,135 @@
+/**
+ * The intake: the one way in for what devices say, whatever carried it. A message is checked, decoded and made durable on
+ * the bus; only when the promise resolves may its carrier acknowledge it. A message that can't be accepted is refused:
+ * counted, shown, dropped, and reported to the carrier as a `RejectedPayload`, which never stops what comes behind it.
+ */
+import { topics } from '../../backbone/bus/topics.js';
+import type { DeviceProfile } from '../../backbone/devices/device-directory.js';
+import type { UpChannel } from '../../backbone/devices/device-topics.js';
+import type { EventData, EventType } from '../../backbone/events/catalogue.js';
+import { encode, makeEvent, type Event } from '../../backbone/events/envelope.js';
+import { currentTraceparent } from '../../platform/observability/trace-context.js';
+import { isObject, parseJson, RejectedPayload, type UncheckedReading } from '../decoders/decoder.js';
+import { findDecoder } from '../decoders/decoders.js';
+import type { ArrivalClock } from './arrival-clock.js';
+import { checkReadings, type ReadingLimits } from './check-readings.js';
+import type { DurablePublisher } from './durable-publisher.js';
+
+export interface Intake {
+  /** Readings as a decoder or a carrier found them. */
+  readings(profile: DeviceProfile, readings: readonly UncheckedReading[]): Promise<void>;
+  /** A payload on one of the device's topics. `presence` is the carrier's own business. */
+  message(profile: DeviceProfile, channel: Exclude<UpChannel, 'presence'>, payload: Buffer): Promise<void>;
+  /** Epoch ms for a reading of the device that has no time of its own. */
+  stamp(deviceId: string): number;
+}
+
+/** Makes the intake. Its functions reject with RejectedPayload, or FleetgraphError UNAVAILABLE when nothing can be stored. */
+export function createIntake(options: {
+  publisher: DurablePublisher;
+  clock: ArrivalClock;
+  limits: ReadingLimits & { readonly maxPayloadBytes: number };
+}): Intake {
+  const { publisher, clock, limits } = options;
+
+  const store = async <T extends EventType>(
+    topic: string,
+    profile: DeviceProfile,
+    type: T,
+    data: EventData<T>,
+  ): Promise<void> => {
+    const event = makeEvent<T>({
+      source: '/bridge',
+      type,
+      subject: profile.deviceId,
+      tenant: profile.tenant,
+      data,
+      traceparent: currentTraceparent(),
+    });
+    await publisher.publish(topic, [encode(event as Event)]);
+  };
+
+  const readings = async (profile: DeviceProfile, unchecked: readonly UncheckedReading[]): Promise<void> => {
+    const checked = checkReadings(unchecked, profile, Date.now(), limits);
+    await store(topics.telemetry, profile, 'io.fleetgraph.telemetry.received.v1', {
+      deviceId: profile.deviceId,
+      readings: checked,
+    });
+  };
+
+  return {
+    readings,
+    stamp: (deviceId) => clock.stamp(deviceId),
+    async message(profile, channel, payload) {
+      if (payload.length > limits.maxPayloadBytes)
+        throw new RejectedPayload(
+          'payload_too_large',
+          `The payload has ${payload.length} bytes; ${limits.maxPayloadBytes} are allowed.`,
+        );
+      const { deviceId } = profile;
+      const text = payload.toString('utf8');
+      switch (channel) {
+        case 'telemetry': {
+          const decoder = findDecoder(profile.decoder);
+          if (!decoder) throw new RejectedPayload('unknown_decoder', `There is no decoder "${profile.decoder}".`);
+          return readings(profile, decoder.decode(text, clock.stamp(deviceId)));
+        }
+        case 'state': {
+          const reported = parseJson(text);
+          if (!isObject(reported)) throw new RejectedPayload('wrong_shape', 'A reported state is a JSON object.');
+          return store(topics.signals, profile, 'io.fleetgraph.device.state-reported.v1', {
+            deviceId,
+            reported: reported as EventData<'io.fleetgraph.device.state-reported.v1'>['reported'],
+            at: clock.stamp(deviceId),
+          });
+        }
+        case 'event': {
+          const event = parseJson(text);
+          if (
+            !isObject(event) ||
+            typeof event['name'] !== 'string' ||
+            event['name'].length < 1 ||
+            event['name'].length > 128
+          ) {
+            throw new RejectedPayload(
+              'wrong_shape',
+              'An event is {"name": "…", "data": …} with a name of 1 to 128 characters.',
+            );
+          }
+          return store(topics.signals, profile, 'io.fleetgraph.device.event-raised.v1', {
+            deviceId,
+            name: event['name'],
+            data: (event['data'] ?? null) as EventData<'io.fleetgraph.device.event-raised.v1'>['data'],
+            at: clock.stamp(deviceId),
+          });
+        }
+        case 'command/ack':
+          return store(topics.signals, profile, 'io.fleetgraph.command.acknowledged.v1', {
+            ...readAck(text),
+            deviceId,
+            at: clock.stamp(deviceId),
+          });
+      }
+    },
+  };
+}
+
+function readAck(text: string): Omit<EventData<'io.fleetgraph.command.acknowledged.v1'>, 'deviceId' | 'at'> {
+  const ack = parseJson(text);
+  if (!isObject(ack) || typeof ack['id'] !== 'string' || ack['id'] === '' || ack['id'].length > 128) {
+    throw new RejectedPayload(
+      'wrong_shape',
+      'An acknowledgement is {"id": "…", "status"?: "…", "result"?: …, "error"?: "…"}.',
+    );
+  }
+  const status = ack['status'] ?? 'SUCCEEDED';
+  if (status !== 'SUCCEEDED' && status !== 'FAILED' && status !== 'REJECTED')
+    throw new RejectedPayload('wrong_shape', 'The status of an acknowledgement is SUCCEEDED, FAILED or REJECTED.');
+  const { result, error } = ack;
+  return {
+    commandId: ack['id'],
+    status,
+    ...(result === undefined ? {} : { result: result as EventData<'io.fleetgraph.command.acknowledged.v1'>['result'] }),
+    ...(typeof error === 'string' ? { error: error.slice(0, 1_024) } : {}),
+  };
+}

@@ -1,0 +1,63 @@
+/** Refused messages: counted by reason, logged with a sample, the newest kept to be looked at. */
+import { Counter, type Registry } from 'prom-client';
+import type { Logger } from '../../platform/observability/logger.js';
+import type { RejectionReason } from '../decoders/decoder.js';
+
+export interface Rejection {
+  readonly at: string;
+  readonly tenant: string;
+  readonly deviceId: string;
+  readonly transport: 'mqtt' | 'http';
+  readonly topic: string | undefined;
+  readonly reason: RejectionReason;
+  readonly message: string;
+  /** The beginning of the payload, printable. */
+  readonly sample: string;
+}
+
+export interface Rejections {
+  add(rejection: Omit<Rejection, 'at' | 'sample'> & { readonly payload: Buffer | string }): void;
+  /** The newest of a tenant, newest first. */
+  recent(tenant: string): readonly Rejection[];
+}
+
+const kept = 1_000;
+const sampleBytes = 256;
+const logIntervalMs = 1_000;
+
+export function createRejections(options: { log: Logger; metrics: Registry }): Rejections {
+  const counter = new Counter({
+    name: 'fleetgraph_bridge_rejected_messages_total',
+    help: 'Messages of devices that were refused.',
+    labelNames: ['reason', 'transport'],
+    registers: [options.metrics],
+  });
+  const ring: Rejection[] = [];
+  // One line a second for each reason: a device gone mad must not fill the disk.
+  const loggedAt = new Map<RejectionReason, number>();
+  const unlogged = new Map<RejectionReason, number>();
+  return {
+    add({ payload, ...rest }) {
+      const rejection: Rejection = { ...rest, at: new Date().toISOString(), sample: sampleOf(payload) };
+      counter.inc({ reason: rest.reason, transport: rest.transport });
+      ring.push(rejection);
+      if (ring.length > kept) ring.shift();
+      const now = Date.now();
+      if (now - (loggedAt.get(rest.reason) ?? 0) >= logIntervalMs) {
+        options.log.warn({ ...rejection, notLogged: unlogged.get(rest.reason) ?? 0 }, 'message refused');
+        loggedAt.set(rest.reason, now);
+        unlogged.delete(rest.reason);
+      } else {
+        unlogged.set(rest.reason, (unlogged.get(rest.reason) ?? 0) + 1);
+      }
+    },
+    recent: (tenant) => ring.filter((rejection) => rejection.tenant === tenant).reverse(),
+  };
+}
+
+function sampleOf(payload: Buffer | string): string {
+  const text =
+    typeof payload === 'string' ? payload.slice(0, sampleBytes) : payload.subarray(0, sampleBytes).toString('utf8');
+  // Control characters and what isn't UTF-8 would spoil the log.
+  return text.replaceAll(/[\p{Cc}\p{Co}\p{Cn}\ufffd]/gu, '·');
+}

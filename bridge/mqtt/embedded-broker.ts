@@ -1,0 +1,341 @@
+/**
+ * The embedded MQTT broker: aedes (MQTT 3.1.1), wired to the intake.
+ *
+ * An acknowledgement must mean "stored". aedes writes the PUBACK before it hands a message to subscribers, so the message
+ * is taken in earlier: in `authorizePublish`, whose callback the PUBACK waits for. What devices send is for the bus alone
+ * and goes to no other client: once taken in, it is rewritten to a topic that nobody may subscribe to.
+ * Source: aedes 1.2, lib/handlers/publish.js.
+ */
+import { Aedes, type AedesPublishPacket, type Client, type PublishPacket, type Subscription } from 'aedes';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { DeviceDirectory, DeviceProfile } from '../../backbone/devices/device-directory.js';
+import {
+  isAllowed,
+  parseUpTopic,
+  topicOf,
+  type DeviceAddress,
+  type DownChannel,
+} from '../../backbone/devices/device-topics.js';
+import { portError } from '../../platform/http/service.js';
+import { pause } from '../../platform/lifecycle/wait.js';
+import type { Logger } from '../../platform/observability/logger.js';
+import { isObject, parseJson, RejectedPayload } from '../decoders/decoder.js';
+import type { BridgeMetrics } from '../bridge-metrics.js';
+import type { Intake } from '../intake/intake.js';
+import type { Rejections } from '../intake/rejections.js';
+import { createLoginThrottle } from './login-throttle.js';
+import type { PresenceSignals } from './presence-signals.js';
+
+export interface EmbeddedBroker {
+  /** Listens. @throws StartupError when the port is taken. */
+  start(): Promise<void>;
+  port(): number;
+  isSubscribed(device: DeviceAddress, channel: DownChannel): boolean;
+  /** Sends to a connected device with QoS 1. @returns false if it isn't connected or doesn't listen. */
+  send(device: DeviceAddress, channel: DownChannel, payload: string, onAcknowledged?: () => void): boolean;
+  /** Closes the connection of a device, if it has one. */
+  kick(device: DeviceAddress): void;
+  /** Stops listening and closes every connection, each with its offline signal. */
+  stop(): Promise<void>;
+}
+
+export interface EmbeddedBrokerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly log: Logger;
+  readonly directory: DeviceDirectory;
+  readonly intake: Intake;
+  readonly presence: PresenceSignals;
+  readonly rejections: Rejections;
+  readonly metrics: BridgeMetrics;
+  /** A packet larger than this closes the connection before it is held in memory whole. */
+  readonly maxPacketBytes: number;
+  /** Called when a device subscribes to a topic of its own. */
+  readonly onSubscribed: (device: DeviceAddress, channel: DownChannel) => void;
+}
+
+/** What the broker knows of a connection. */
+interface Connection {
+  profile: DeviceProfile | undefined;
+  session: number;
+  readonly subscriptions: Set<string>;
+  willTopic: string | undefined;
+  /** `bytesRead` of its socket when the last packet was seen. */
+  bytesSeen: number;
+  /** What to call at the next PUBACKs. A client acknowledges in the order of receipt (MQTT 3.1.1, section 4.6). */
+  readonly acknowledgements: (() => void)[];
+}
+
+/** Where messages go that were taken in or refused: `$` topics match no wildcard, and nobody is allowed this one. */
+const sink = '$fleetgraph/taken';
+/** MQTT 3.1.1, section 3.2.2.3: server unavailable, bad user name or password. */
+const returnCodes = { unavailable: 3, badCredentials: 4 } as const;
+
+export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Promise<EmbeddedBroker> {
+  const { log, directory, intake, presence, rejections, metrics } = options;
+  const throttle = createLoginThrottle();
+  const connections = new WeakMap<Client, Connection>();
+  const online = new Map<string, Client>();
+  let stopping = false;
+  const broker = await Aedes.createBroker({ concurrency: 10_000, queueLimit: 1_000, connectTimeout: 10_000 });
+
+  const connectionOf = (client: Client): Connection => {
+    let connection = connections.get(client);
+    if (!connection) {
+      connection = {
+        profile: undefined,
+        session: 0,
+        subscriptions: new Set(),
+        willTopic: undefined,
+        bytesSeen: 0,
+        acknowledgements: [],
+      };
+      connections.set(client, connection);
+    }
+    return connection;
+  };
+  const packetSeen = (client: Client): void => {
+    connectionOf(client).bytesSeen = (client.conn as Socket).bytesRead;
+  };
+
+  broker.preConnect = (client, packet, done) => {
+    packetSeen(client);
+    connectionOf(client).willTopic = packet.will?.topic;
+    done(null, !stopping);
+  };
+
+  broker.authenticate = (client, username, password, done) => {
+    const address = (client.conn as Socket).remoteAddress ?? '';
+    const refuse = (returnCode: 3 | 4, message: string) =>
+      done(Object.assign(new Error(message), { returnCode }), null);
+    void (async () => {
+      try {
+        await pause(throttle.delayMs(address));
+        const profile = await directory.authenticate({
+          clientId: client.id,
+          username: username ?? '',
+          password: password?.toString() ?? '',
+        });
+        const connection = connectionOf(client);
+        if (!profile) {
+          throttle.failed(address);
+          metrics.logins.inc({ result: 'denied' });
+          log.warn(
+            { clientId: client.id.slice(0, 128), address },
+            'a device was denied: unknown client id, wrong password, or decommissioned',
+          );
+          refuse(returnCodes.badCredentials, 'bad user name or password');
+        } else if (connection.willTopic !== undefined && connection.willTopic !== topicOf(profile, 'presence')) {
+          metrics.logins.inc({ result: 'denied' });
+          log.warn(
+            { tenant: profile.tenant, deviceId: profile.deviceId },
+            'a device was denied: its will is not on its own topic "presence"',
+          );
+          refuse(returnCodes.badCredentials, 'the will is not on the presence topic of the device');
+        } else {
+          throttle.succeeded(address);
+          metrics.logins.inc({ result: 'accepted' });
+          connection.profile = profile;
+          done(null, true);
+        }
+      } catch (error) {
+        metrics.logins.inc({ result: 'unavailable' });
+        log.warn({ err: error }, 'a device was denied: its credentials could not be checked');
+        refuse(returnCodes.unavailable, 'credentials can not be checked now');
+      }
+    })();
+  };
+
+  broker.authorizeSubscribe = (client, subscription, done) => {
+    packetSeen(client);
+    const { profile } = connectionOf(client);
+    const allowed = profile !== undefined && isAllowed(profile, 'subscribe', subscription.topic);
+    if (!allowed)
+      log.warn(
+        { deviceId: profile?.deviceId, topic: subscription.topic.slice(0, 256) },
+        'a subscription was denied: not a topic of the device',
+      );
+    // null grants 0x80 for this subscription and lets the others of the packet be.
+    done(null, allowed ? subscription : null);
+  };
+
+  /** Takes a message in; resolves when its acknowledgement may be written. */
+  const take = async (client: Client, packet: PublishPacket): Promise<void> => {
+    const { profile, session } = connectionOf(client);
+    if (!profile) throw new Error('A message came from a connection without identity.');
+    const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
+    const { topic } = packet;
+    try {
+      const address = parseUpTopic(topic);
+      if (!address) throw new RejectedPayload('unknown_topic');
+      if (!isAllowed(profile, 'publish', topic)) throw new RejectedPayload('foreign_topic');
+      metrics.messages.inc({ channel: address.channel });
+      const endTimer = metrics.durableSeconds.startTimer();
+      if (address.channel === 'presence') takePresence(profile, session, payload);
+      else await intake.message(profile, address.channel, payload);
+      endTimer();
+    } catch (error) {
+      if (!(error instanceof RejectedPayload)) throw error;
+      rejections.add({
+        tenant: profile.tenant,
+        deviceId: profile.deviceId,
+        transport: 'mqtt',
+        topic,
+        reason: error.reason,
+        message: error.message,
+        payload,
+      });
+    }
+  };
+
+  const takePresence = (profile: DeviceProfile, session: number, payload: Buffer): void => {
+    const message = parseJson(payload.toString('utf8'));
+    if (!isObject(message) || typeof message['online'] !== 'boolean')
+      throw new RejectedPayload('wrong_shape', 'Presence is {"online": true} or {"online": false}.');
+    if (!message['online']) presence.changed(profile, { online: false, session, reason: 'will' });
+  };
+
+  broker.authorizePublish = (client, packet, done) => {
+    if (!client) {
+      // From this process itself: commands.
+      done(null);
+      return;
+    }
+    packetSeen(client);
+    take(client, packet).then(
+      () => {
+        packet.topic = sink;
+        packet.payload = Buffer.alloc(0);
+        packet.retain = false;
+        done(null);
+      },
+      (error: unknown) => {
+        // Without an acknowledgement: the device sends it again when it is back.
+        log.warn(
+          { clientId: client.id, err: error },
+          'a message was not stored; the connection is closed so that the device sends it again',
+        );
+        done(error instanceof Error ? error : new Error(String(error)));
+      },
+    );
+  };
+
+  // Nothing of a device is for another one; only this process sends to devices.
+  broker.authorizeForward = (_client: Client, packet: AedesPublishPacket) => (packet.topic === sink ? null : packet);
+
+  broker.on('clientReady', (client: Client) => {
+    const connection = connectionOf(client);
+    if (!connection.profile) return;
+    connection.session = presence.nextSession();
+    online.set(connection.profile.deviceId, client);
+    metrics.connected.set(online.size);
+    presence.changed(connection.profile, { online: true, session: connection.session, reason: 'connected' });
+  });
+  const onGone = (client: Client): void => {
+    const { profile, session } = connectionOf(client);
+    if (!profile || session === 0) return;
+    // A client that took over under the same id is another connection, with a later session.
+    if (online.get(profile.deviceId) === client) online.delete(profile.deviceId);
+    metrics.connected.set(online.size);
+    presence.changed(profile, { online: false, session, reason: 'disconnected' });
+  };
+  broker.on('clientDisconnect', onGone);
+  broker.on('subscribe', (subscriptions: Subscription[], client: Client) => {
+    const { profile, subscriptions: granted } = connectionOf(client);
+    if (!profile) return;
+    for (const { topic, qos } of subscriptions) {
+      const channel = (['command', 'desired'] as const).find((name) => topic === topicOf(profile, name));
+      if (channel === undefined || (qos as number) === 128) continue;
+      granted.add(channel);
+      options.onSubscribed(profile, channel);
+    }
+  });
+  broker.on('unsubscribe', (topicNames: string[], client: Client) => {
+    const { profile, subscriptions } = connectionOf(client);
+    if (!profile || client.closed) return;
+    for (const channel of ['command', 'desired'] as const)
+      if (topicNames.includes(topicOf(profile, channel))) subscriptions.delete(channel);
+  });
+  broker.on('ping', (_packet, client: Client) => packetSeen(client));
+  broker.on('ack', (_packet, client: Client) => {
+    packetSeen(client);
+    connectionOf(client).acknowledgements.shift()?.();
+  });
+  broker.on('clientError', (client: Client, error: Error) =>
+    log.debug({ clientId: client.id, err: error }, 'connection of a device broke'),
+  );
+  broker.on('connectionError', (_client: Client, error: Error) =>
+    log.debug({ err: error }, 'a connection broke before it was one'),
+  );
+
+  const sockets = new Set<Socket>();
+  const server: Server = createServer((socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    socket.setNoDelay(true);
+    const client = broker.handle(socket);
+    socket.on('readable', () => {
+      if (socket.bytesRead - connectionOf(client).bytesSeen <= options.maxPacketBytes) return;
+      log.warn(
+        { clientId: client.id, bytes: options.maxPacketBytes },
+        'a connection was closed: its packet is larger than any may be',
+      );
+      socket.destroy();
+    });
+  });
+  const send = (device: DeviceAddress, channel: DownChannel, payload: string, onAcknowledged?: () => void): boolean => {
+    const client = online.get(device.deviceId);
+    const connection = client && connectionOf(client);
+    if (
+      !client ||
+      !connection ||
+      client.closed ||
+      !connection.subscriptions.has(channel) ||
+      connection.profile?.tenant !== device.tenant
+    )
+      return false;
+    connection.acknowledgements.push(onAcknowledged ?? (() => undefined));
+    client.publish(
+      {
+        cmd: 'publish',
+        topic: topicOf(device, channel),
+        payload: Buffer.from(payload),
+        qos: 1,
+        dup: false,
+        retain: false,
+      },
+      (error) => {
+        if (error) log.debug({ deviceId: device.deviceId, err: error }, 'a message to a device was not written');
+      },
+    );
+    return true;
+  };
+
+  return {
+    async start() {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', (error) => reject(portError(error, { name: 'mqtt', ...options })));
+        server.listen(options.port, options.host, resolve);
+      });
+    },
+    port: () => (server.address() as AddressInfo).port,
+    isSubscribed: (device, channel) => {
+      const client = online.get(device.deviceId);
+      return client !== undefined && connectionOf(client).subscriptions.has(channel);
+    },
+    send,
+    kick(device) {
+      const client = online.get(device.deviceId);
+      if (client && connectionOf(client).profile?.tenant === device.tenant) client.close();
+    },
+    async stop() {
+      if (stopping) return;
+      stopping = true;
+      const closed = new Promise((resolve) => server.close(resolve));
+      await new Promise<void>((resolve) => broker.close(resolve));
+      for (const socket of sockets) socket.destroy();
+      if (server.listening) await closed;
+      for (const client of online.values()) onGone(client);
+    },
+  };
+}
