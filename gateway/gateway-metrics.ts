@@ -1,0 +1,54 @@
+import type { ApolloServerPlugin } from '@apollo/server';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { GatewayContext } from './request-context.js';
+
+export type GatewayMetrics = ReturnType<typeof createGatewayMetrics>;
+
+export function createGatewayMetrics(registry: Registry) {
+  const registers = [registry];
+  return {
+    requests: new Counter({
+      name: 'fleetgraph_gateway_requests_total',
+      help: 'Queries and mutations by outcome.',
+      labelNames: ['type', 'outcome'],
+      registers,
+    }),
+    requestSeconds: new Histogram({
+      name: 'fleetgraph_gateway_request_seconds',
+      help: 'Time to answer a query or mutation.',
+      labelNames: ['type'],
+      buckets: [0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10],
+      registers,
+    }),
+    fetchSeconds: new Histogram({
+      name: 'fleetgraph_gateway_subgraph_fetch_seconds',
+      help: 'Time of a fetch from a subgraph.',
+      labelNames: ['subgraph'],
+      buckets: [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10],
+      registers,
+    }),
+    sockets: new Gauge({ name: 'fleetgraph_gateway_websockets', help: 'Open WebSocket connections.', registers }),
+    subscriptions: new Gauge({ name: 'fleetgraph_gateway_subscriptions', help: 'Running subscriptions.', registers }),
+    events: new Counter({
+      name: 'fleetgraph_gateway_subscription_events_total',
+      help: 'Payloads sent to subscribers.',
+      registers,
+    }),
+  };
+}
+
+/** Counts and times each operation that Apollo Server executes. */
+export function requestMetrics(metrics: GatewayMetrics): ApolloServerPlugin<GatewayContext> {
+  return {
+    async requestDidStart() {
+      const startedAt = performance.now();
+      return {
+        async willSendResponse({ operation, errors }) {
+          const type = operation?.operation ?? 'unknown';
+          metrics.requests.inc({ type, outcome: errors?.length ? 'error' : 'ok' });
+          metrics.requestSeconds.observe({ type }, (performance.now() - startedAt) / 1_000);
+        },
+      };
+    },
+  };
+}

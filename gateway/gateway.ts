@@ -1,0 +1,155 @@
+/**
+ * The gateway: one graph over the subgraphs. A request comes in by `transports/http.ts`, a subscription by
+ * `transports/websocket.ts`; both are planned over the supergraph (`supergraph/`). Queries and mutations are executed by
+ * @apollo/gateway; subscriptions, which it refuses, by `subscriptions/`: the root field is subscribed to at its subgraph,
+ * and for each event the fields of other subgraphs are fetched and joined.
+ */
+import { ApolloGateway } from '@apollo/gateway';
+import { ApolloServer } from '@apollo/server';
+import type { FastifyInstance } from 'fastify';
+import { readFile } from 'node:fs/promises';
+import type { JSONWebKeySet } from 'jose';
+import type { Config } from '../platform/config/config.js';
+import { graphqlErrorFormatter } from '../platform/graphql/errors.js';
+import { createHttpService, listen } from '../platform/http/service.js';
+import type { VerifyToken } from '../platform/identity/verify-token.js';
+import type { ServiceRole } from '../platform/lifecycle/role.js';
+import type { Logger } from '../platform/observability/logger.js';
+import type { Registry } from '../platform/observability/metrics.js';
+import { addAuthRoutes } from './auth-routes.js';
+import { addExplorerRoutes } from './explorer/explorer-routes.js';
+import { createGatewayMetrics, requestMetrics } from './gateway-metrics.js';
+import { depthLimit } from './guards/depth-limit.js';
+import type { GatewayContext } from './request-context.js';
+import { createSubgraphSources } from './supergraph/subgraph-sources.js';
+import type { SubgraphName } from './supergraph/compose.js';
+import { buildSupergraph, executableSdl, type Supergraph } from './supergraph/supergraph.js';
+import { createSubscriptionEngine } from './subscriptions/engine.js';
+import { createUpstreams } from './subscriptions/upstream.js';
+import { addGraphQLRoute, httpPlugins } from './transports/http.js';
+import { serveWebSocket, type WebSocketTransport } from './transports/websocket.js';
+
+export interface GatewayRoleOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly metrics: Registry;
+  readonly verifyToken: VerifyToken;
+  /** URL of /graphql of each subgraph; asked at the start, when all of them listen. */
+  readonly subgraphs: Readonly<Record<SubgraphName, () => string>>;
+  /** Keys of the development issuer, served at /auth/jwks.json. */
+  readonly jwks?: JSONWebKeySet;
+  /** Makes a token for the explorer of a development machine. */
+  readonly developmentToken?: () => Promise<string>;
+  /** The supergraph to run; default: gateway/supergraph.graphql. */
+  readonly supergraphSdl?: string;
+}
+
+/** More tokens than any operation that a person writes; what is longer is refused before it is parsed whole. */
+const maxTokens = 15_000;
+const maxDepth = 15;
+
+/** Makes the role. It serves the graph over HTTP and WebSocket at /graphql of `config.ports.gateway`. */
+export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
+  const { config, log, verifyToken } = options;
+  const production = config.mode === 'production';
+  const metrics = createGatewayMetrics(options.metrics);
+  const service = { name: 'gateway', host: config.host, port: config.ports.gateway };
+  let app: FastifyInstance | undefined;
+  let server: ApolloServer<GatewayContext> | undefined;
+  let webSocket: WebSocketTransport | undefined;
+  let closeUpstreams: (() => Promise<void>) | undefined;
+  let supergraph: Supergraph | undefined;
+  let port: number | undefined;
+
+  const currentSupergraph = (): Supergraph => {
+    if (!supergraph) throw new Error('The gateway has no supergraph yet.');
+    return supergraph;
+  };
+
+  return {
+    name: service.name,
+    async ready() {
+      currentSupergraph();
+      if (port === undefined) throw new Error('not listening');
+    },
+    port() {
+      if (port === undefined) throw new Error('The gateway has no port before it has started.');
+      return port;
+    },
+    async start() {
+      const sdl = options.supergraphSdl ?? (await readFile(new URL('supergraph.graphql', import.meta.url), 'utf8'));
+      const sources = createSubgraphSources({ urls: options.subgraphs, metrics });
+      const gateway = new ApolloGateway({
+        supergraphSdl: executableSdl(sdl),
+        buildService: ({ name }) => sources.of(name),
+        logger: quiet(log),
+      });
+      // Kept in step with what the gateway executes, so that both plan over the same supergraph.
+      gateway.onSchemaLoadOrUpdate(({ coreSupergraphSdl }) => {
+        supergraph = buildSupergraph(coreSupergraphSdl);
+      });
+      app = createHttpService({
+        ...service,
+        log,
+        metrics: options.metrics,
+        ready: this.ready.bind(this),
+        maxBodyBytes: 4_194_304,
+      });
+      server = new ApolloServer<GatewayContext>({
+        gateway,
+        introspection: !production,
+        includeStacktraceInErrorResponses: false,
+        stopOnTerminationSignals: false,
+        csrfPrevention: true,
+        parseOptions: { maxLexicalTokens: maxTokens },
+        validationRules: [depthLimit(maxDepth)],
+        formatError: graphqlErrorFormatter(log),
+        plugins: [...httpPlugins({ app, production }), requestMetrics(metrics)],
+        logger: quiet(log),
+      });
+      await server.start();
+      const upstreams = createUpstreams({ urls: options.subgraphs, log });
+      closeUpstreams = upstreams.close;
+      const engine = createSubscriptionEngine({ supergraph: currentSupergraph, upstreams, sources, log });
+
+      await addGraphQLRoute({ app, server, verifyToken, production });
+      addAuthRoutes(app, { verifyToken, ...(options.jwks ? { jwks: options.jwks } : {}) });
+      if (config.explorer) await addExplorerRoutes(app, options.developmentToken);
+      webSocket = serveWebSocket({
+        httpServer: app.server,
+        server,
+        engine,
+        supergraph: currentSupergraph,
+        verifyToken,
+        production,
+        log,
+        metrics,
+        validationRules: [depthLimit(maxDepth)],
+        maxTokens,
+      });
+      port = await listen(app, service);
+      log.info({ port }, 'gateway is listening');
+    },
+    async stop() {
+      // Sockets first: their clients resume elsewhere while requests in hand are still answered.
+      await webSocket?.stop();
+      await server?.stop();
+      await app?.close();
+      await closeUpstreams?.();
+      webSocket = undefined;
+      server = undefined;
+      app = undefined;
+      closeUpstreams = undefined;
+    },
+  };
+}
+
+/** Apollo logs each start and each schema as news; here they are detail. */
+function quiet(log: Logger) {
+  return {
+    debug: (message?: unknown) => log.trace({ message }, 'apollo'),
+    info: (message?: unknown) => log.debug({ message }, 'apollo'),
+    warn: (message?: unknown) => log.warn({ message }, 'apollo'),
+    error: (message?: unknown) => log.error({ message }, 'apollo'),
+  };
+}

@@ -1,0 +1,41 @@
+/** What the gateway knows of a request, and what it passes on to subgraphs. */
+import { randomUUID } from 'node:crypto';
+import { FleetgraphError } from '../platform/errors.js';
+import type { Identity } from '../platform/identity/identity.js';
+import { bearerToken, type VerifyToken } from '../platform/identity/verify-token.js';
+
+export interface GatewayContext {
+  /** Absent only for introspection on a development machine, which reaches no subgraph. */
+  readonly identity?: Identity;
+  /** Headers of each request to a subgraph. */
+  readonly forwarded: Readonly<Record<string, string>>;
+}
+
+/** Values as headers or as `extensions` of an operation over WebSocket carry them. */
+export interface Credentials {
+  readonly authorization: string | undefined;
+  readonly consistencyToken?: string | undefined;
+  readonly traceparent?: string | undefined;
+  readonly correlationId?: string | undefined;
+}
+
+/** The context of an operation. @throws FleetgraphError UNAUTHENTICATED without a good token. */
+export async function createContext(
+  credentials: Credentials,
+  verifyToken: VerifyToken,
+): Promise<GatewayContext & { readonly identity: Identity }> {
+  const token = bearerToken(credentials.authorization);
+  if (token === undefined) throw new FleetgraphError('UNAUTHENTICATED', 'Send "Authorization: Bearer <token>".');
+  const identity = await verifyToken(token);
+  return { identity, forwarded: forwardedHeaders({ ...credentials, authorization: `Bearer ${token}` }) };
+}
+
+function forwardedHeaders(credentials: Credentials): Record<string, string> {
+  const { authorization, consistencyToken, traceparent, correlationId } = credentials;
+  return {
+    ...(authorization === undefined ? {} : { authorization }),
+    ...(consistencyToken === undefined ? {} : { 'x-fleetgraph-consistency': consistencyToken }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+    'x-correlation-id': correlationId ?? randomUUID(),
+  };
+}
