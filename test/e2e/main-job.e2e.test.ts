@@ -118,7 +118,7 @@ test('a query that sends the consistency token back reads its own write', async 
   for (let round = 0; round < 10; round += 1) {
     const device = await platform.registerDevice({ name: `Own write ${round}` });
     const { events } = await platform.data<{ events: { edges: { node: { type: string; subject: string } }[] } }>(
-      'query Log($subject: String!) { events(first: 5, filter: { subject: $subject }) { edges { node { type subject } } } }',
+      'query Log($subject: ID!) { events(first: 5, filter: { subject: $subject }) { edges { node { type subject } } } }',
       { subject: device.id },
       { consistencyToken: device.consistencyToken },
     );

@@ -1,5 +1,6 @@
 /** The whole platform in this process, on a database of its own, with clients that use it as its users do. */
-import { createClient, type Client, type ExecutionResult } from 'graphql-ws';
+import type { FormattedExecutionResult } from 'graphql';
+import { createClient, type Client } from 'graphql-ws';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -148,7 +149,7 @@ export async function startPlatform(settings: Readonly<Record<string, string>> =
       const unsubscribe = client.subscribe<Data>(
         { query, variables },
         {
-          next: (result: ExecutionResult<Data, unknown>) => {
+          next: (result: FormattedExecutionResult<Data, unknown>) => {
             if (result.errors) failure = result.errors;
             if (result.data) received.push(result.data);
           },

@@ -224,3 +224,11 @@ test.each([
   );
   expect(answer.errors?.[0]?.extensions).toEqual({ code: 'BAD_USER_INPUT', field });
 });
+
+test('text that the database can not hold is the fault of the argument', async () => {
+  for (const query of [
+    '{ events(filter: { subject: "a\\u0000b" }) { edges { cursor } } }',
+    '{ _entities(representations: [{ __typename: "Device", id: "a\\u0000b" }]) { ... on Device { state { version } } } }',
+  ])
+    expect((await side.ask(newTenant(), query)).errors?.[0]?.extensions?.code).toBe('BAD_USER_INPUT');
+});

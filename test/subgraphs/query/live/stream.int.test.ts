@@ -62,21 +62,22 @@ async function take<T>(stream: AsyncGenerator<T, void, undefined>): Promise<T> {
 test('a client that does not read gets the latest state of each device, and those behind its cursor after a reconnect', async () => {
   const tenant = newTenant();
   const ids = ['a', 'b', 'c'].map((name) => `${tenant}-${name}`);
-  const stream = deviceStatesStream(live, tenant, {});
+  const filter = { deviceIds: ids };
+  const stream = deviceStatesStream(live, tenant, { filter });
   const first = stream.next();
   for (let n = 1; n <= 30; n += 1) {
     for (const id of ids) await side.telemetry(tenant, id, { n });
     if (n === 1) await within(first, 5_000, 'the first payload');
   }
-  await settled(tenant);
-  const latest = async () => {
+  const target = await eventually(async () => {
     const { rows } = await side.database.pool.query<{ device_id: string; version: bigint }>(
-      'SELECT device_id, version FROM projections.device_states WHERE tenant = $1',
+      `SELECT device_id, version FROM projections.device_states WHERE tenant = $1 AND metrics->'n'->'value' = '30'`,
       [tenant],
     );
+    expect(rows).toHaveLength(ids.length);
     return new Map(rows.map((row) => [row.device_id, Number(row.version)]));
-  };
-  const target = await latest();
+  });
+  await settled(tenant);
   const seen = new Map<string, number>();
   let payloads = 0;
   let cursor = '';
@@ -92,7 +93,7 @@ test('a client that does not read gets the latest state of each device, and thos
   expect(payloads).toBeLessThanOrEqual(2 * target.size);
   await stream.return();
   for (const id of ids) await side.telemetry(tenant, id, { n: 31 });
-  const resumed = deviceStatesStream(live, tenant, { since: cursor });
+  const resumed = deviceStatesStream(live, tenant, { filter, since: cursor });
   const rest = new Map<string, number | undefined>();
   for (const _ of ids) {
     const { device, state } = await take(resumed);

@@ -57,22 +57,21 @@ test('deviceState begins with what is there, and resumes behind its cursor with 
   const tenant = newTenant();
   const id = `${tenant}-device`;
   await side.telemetry(tenant, id, { n: 1 });
-  const first = await eventually(async () => {
-    const subscriber = await side.subscribe<DeviceStateData>(tenant, deviceState, { id });
-    await eventually(() => expect(subscriber.received).toHaveLength(1));
-    expect(versionsOf(subscriber)).toEqual([1]);
-    return subscriber;
-  });
-  first.stop();
-  for (let n = 2; n <= 5; n += 1) {
-    await side.telemetry(tenant, id, { n });
-    await eventually(async () => {
+  const projected = (version: bigint) =>
+    eventually(async () => {
       const { rows } = await side.database.pool.query<{ version: bigint }>(
         'SELECT version FROM projections.device_states WHERE device_id = $1',
         [id],
       );
-      expect(rows[0]?.version).toBe(BigInt(n));
+      expect(rows[0]?.version).toBe(version);
     });
+  await projected(1n);
+  const first = await side.subscribe<DeviceStateData>(tenant, deviceState, { id });
+  await eventually(() => expect(versionsOf(first)).toEqual([1]));
+  first.stop();
+  for (let n = 2; n <= 5; n += 1) {
+    await side.telemetry(tenant, id, { n });
+    await projected(BigInt(n));
   }
   const second = await side.subscribe<DeviceStateData>(tenant, deviceState, {
     id,
