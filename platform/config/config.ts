@@ -25,7 +25,8 @@ const url = (...protocols: string[]) =>
 const notYet = (what: string) =>
   z.never({ error: `is set, but ${what} is not part of this version; unset it` }).optional();
 
-const environment = z.object({
+/** Every variable with its schema, in the order of the README's table. */
+export const settings = {
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   FLEETGRAPH_DATA_DIR: z.string().min(1).default('.fleetgraph'),
@@ -57,7 +58,8 @@ const environment = z.object({
   EXPLORER: flag.default(true),
   KAFKA_BROKERS: notYet('the Kafka adapter of the bus'),
   MQTT_URL: notYet('an external MQTT broker'),
-});
+} as const;
+const environment = z.object(settings);
 
 export interface Config {
   readonly mode: 'development' | 'production' | 'test';

@@ -1,4 +1,5 @@
 /** What docs/architecture.md and the decisions say about files is true. */
+import { basename } from 'node:path';
 import { expect, test } from 'vitest';
 import { entries, exists, fencedBlocks, files, prose, read } from './repository.js';
 
@@ -18,13 +19,19 @@ function foldersOfMap(): string[] {
   });
 }
 
-/** Paths in backticks: with a slash or the ending of a file, and no placeholders, addresses or commands. */
+/** Paths in backticks: with a slash or the ending of a file. Placeholders, addresses, packages and media types are none. */
 function pathsIn(markdown: string): string[] {
   return [...prose(markdown).matchAll(/`([^`\n]+)`/g)]
     .map((match) => match[1] ?? '')
-    .filter(
-      (text) => /^[\w@.-]+(\/[\w@.*-]+)*\/?$/.test(text) && /\/|\.(ts|mjs|cjs|graphql|prisma|sql|json|md)$/.test(text),
-    );
+    .filter((text) => /^[\w.-]+(\/[\w.*-]+)*\/?$/.test(text) && !text.startsWith('application/'))
+    .filter((text) => /\/|\.(ts|mjs|cjs|graphql|prisma|sql|json|md)$/.test(text));
+}
+
+const all = files();
+
+/** A name without a folder stands for a file of that name wherever it is. */
+function isThere(path: string): boolean {
+  return path.includes('/') ? exists(path.replace(/\/?\*$/, '')) : all.some((file) => basename(file) === path);
 }
 
 test('every top-level folder is in the map, and every folder of the map is there', () => {
@@ -37,7 +44,7 @@ test('every top-level folder is in the map, and every folder of the map is there
 test('every folder directly below a top-level one that has code is in the map', () => {
   const folders = foldersOfMap();
   const below = ['backbone', 'bridge', 'gateway', 'platform', 'subgraphs', 'workers'].flatMap((folder) =>
-    entries(folder).filter(({ isFolder }) => isFolder),
+    entries(folder).filter(({ path, isFolder }) => isFolder && files(path).length > 0),
   );
   expect(below.map(({ path }) => `${path}/`).filter((path) => !folders.includes(path))).toEqual([]);
 });
@@ -49,8 +56,7 @@ const documents = [
 ];
 
 test.each(documents.filter((path) => path.endsWith('.md')))('every path that %s names is there', (document) => {
-  const missing = pathsIn(read(document)).filter((path) => !exists(path.replace(/\/?\*$/, '')));
-  expect(missing).toEqual([]);
+  expect(pathsIn(read(document)).filter((path) => !isThere(path))).toEqual([]);
 });
 
 test('the paths are found at all', () => {
