@@ -58,7 +58,13 @@ const maxTimerMs = 2 ** 31 - 1;
 
 export function serveWebSocket(options: WebSocketTransportOptions): WebSocketTransport {
   const { server, engine, verifyToken, log, metrics } = options;
-  const sockets = new WebSocketServer({ server: options.httpServer, path: '/graphql', maxPayload: maxMessageBytes });
+  // Not bound to the server: it would report a port that is taken as a defect of the WebSocket server, too.
+  const sockets = new WebSocketServer({ noServer: true, path: '/graphql', maxPayload: maxMessageBytes });
+  options.httpServer.on('upgrade', (request, socket, head) => {
+    if (sockets.shouldHandle(request) === true) {
+      sockets.handleUpgrade(request, socket, head, (webSocket) => sockets.emit('connection', webSocket, request));
+    } else socket.destroy();
+  });
   const format = graphqlErrorFormatter(log);
   const authorizations = new WeakMap<WebSocket, string>();
 

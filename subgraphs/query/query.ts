@@ -22,6 +22,7 @@ import { createChangeFeed } from './live/change-feed.js';
 import { serveWebSocket, type WebSocketEndpoint } from './live/websocket.js';
 import { createQueryMetrics } from './query-metrics.js';
 import { createResolvers } from './resolvers.js';
+import { refuseUnstorableText } from './unstorable-text.js';
 
 export interface QueryRoleOptions {
   readonly config: Config;
@@ -35,7 +36,7 @@ export interface QueryRoleOptions {
 /** Makes the role. It listens on `config.ports.query`. */
 export function createQueryRole(options: QueryRoleOptions): ServiceRole {
   const { config, log, pool, bus, verifyToken } = options;
-  const sql = sqlOf(pool);
+  const sql = refuseUnstorableText(sqlOf(pool));
   const metrics = createQueryMetrics(options.metrics);
   const feed = createChangeFeed({ sql, bus, log, metrics });
   const service = { name: 'query', host: config.host, port: config.ports.query };
@@ -47,6 +48,7 @@ export function createQueryRole(options: QueryRoleOptions): ServiceRole {
   let port: number | undefined;
 
   const ready = async (): Promise<void> => {
+    if (port === undefined) throw new Error('not started');
     await sql.query('SELECT 1');
     await feed.ready();
   };
@@ -98,6 +100,7 @@ export function createQueryRole(options: QueryRoleOptions): ServiceRole {
       endpoint = undefined;
       server = undefined;
       app = undefined;
+      port = undefined;
     },
   };
 }

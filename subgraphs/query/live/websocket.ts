@@ -9,7 +9,9 @@ import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
 import {
   GraphQLError,
+  NoSchemaIntrospectionCustomRule,
   parse,
+  specifiedRules,
   subscribe,
   validate,
   type ExecutionArgs,
@@ -36,6 +38,7 @@ export interface WebSocketOptions {
   readonly verifyToken: VerifyToken;
   /** Makes the context of one operation. */
   readonly context: (base: RequestContext) => RequestContext;
+  /** Whether the schema is hidden. */
   readonly production: boolean;
   readonly log: Logger;
   readonly metrics: QueryMetrics;
@@ -58,7 +61,14 @@ const maxTimerMs = 2_147_483_647;
 export function serveWebSocket(options: WebSocketOptions): WebSocketEndpoint {
   const { schema, verifyToken, log, metrics } = options;
   const format = graphqlErrorFormatter(log);
-  const sockets = new WebSocketServer({ server: options.server, path: options.path, maxPayload: maxMessageBytes });
+  const rules = options.production ? [...specifiedRules, NoSchemaIntrospectionCustomRule] : specifiedRules;
+  // Not bound to the server: it would report a port that is taken as a defect of the WebSocket server, too.
+  const sockets = new WebSocketServer({ noServer: true, path: options.path, maxPayload: maxMessageBytes });
+  options.server.on('upgrade', (request, socket, head) => {
+    if (sockets.shouldHandle(request) === true) {
+      sockets.handleUpgrade(request, socket, head, (webSocket) => sockets.emit('connection', webSocket, request));
+    } else socket.destroy();
+  });
   const identities = new WeakMap<WebSocket, Identity>();
 
   const endpoint = useServer<Record<string, unknown>>(
@@ -125,7 +135,7 @@ export function serveWebSocket(options: WebSocketOptions): WebSocketEndpoint {
       );
     if (identity.expiresAtMs <= Date.now()) throw expired();
     const document = parse(payload.query);
-    const faults = validate(schema, document);
+    const faults = validate(schema, document, rules);
     if (faults.length > 0) return faults;
     return {
       schema,
