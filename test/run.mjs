@@ -9,6 +9,7 @@ const checks = [
   ['format', ['prettier', '--check', '--log-level', 'warn', '.']],
   ['lint', ['eslint', '.', '--max-warnings', '0']],
   ['types', ['tsc', '-p', 'tsconfig.json']],
+  ['types of the explorer', ['tsc', '-p', 'gateway/explorer/tsconfig.json']],
   [
     'dependency rules',
     [
