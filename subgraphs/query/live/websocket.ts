@@ -30,6 +30,7 @@ import type { Identity } from '../../../platform/identity/identity.js';
 import { bearerToken, type VerifyToken } from '../../../platform/identity/verify-token.js';
 import type { Logger } from '../../../platform/observability/logger.js';
 import type { QueryMetrics } from '../query-metrics.js';
+import { at, expired, untilExpiry } from './token-expiry.js';
 
 export interface WebSocketOptions {
   readonly server: Server;
@@ -54,9 +55,6 @@ const maxMessageBytes = 262_144;
 
 /** How long a client has to answer the close frame of a shutdown. */
 const closeTimeoutMs = 2_000;
-
-/** `setTimeout` takes no longer delay (2^31 - 1 ms); a token that lasts longer is looked at again. */
-const maxTimerMs = 2_147_483_647;
 
 export function serveWebSocket(options: WebSocketOptions): WebSocketEndpoint {
   const { schema, verifyToken, log, metrics } = options;
@@ -187,68 +185,6 @@ async function identify(authorization: unknown, verifyToken: VerifyToken): Promi
 // eslint-disable-next-line require-yield -- it has nothing to give
 async function* failed({ errors }: ExecutionResult): AsyncGenerator<never, void, undefined> {
   throw errors?.[0] ?? new Error('A subscription has neither a source nor an error.');
-}
-
-/** Passes the source on until the token ends; then the operation ends with UNAUTHENTICATED. */
-function untilExpiry(
-  source: AsyncIterable<ExecutionResult>,
-  expiresAtMs: number,
-): AsyncGenerator<ExecutionResult, void, undefined> {
-  const inner = source[Symbol.asyncIterator]();
-  let hasExpired = false;
-  // No race with a promise that lives as long as the token: each payload would leave a reaction on it.
-  const cancel = at(expiresAtMs, () => {
-    hasExpired = true;
-    void inner.return?.();
-  });
-  const close = async (): Promise<void> => {
-    cancel();
-    await inner.return?.();
-  };
-  return {
-    async next() {
-      try {
-        const result = await inner.next();
-        if (hasExpired) throw expired();
-        if (result.done === true) cancel();
-        return result;
-      } catch (error) {
-        cancel();
-        throw error;
-      }
-    },
-    async return() {
-      await close();
-      return { done: true, value: undefined };
-    },
-    async throw(error) {
-      await close();
-      throw error;
-    },
-    [Symbol.asyncDispose]: close,
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
-}
-
-/** Calls back at a time, however far away. @returns a function that cancels it. */
-function at(epochMs: number, callback: () => void): () => void {
-  let timer: NodeJS.Timeout;
-  const arm = (): void => {
-    const ms = epochMs - Date.now();
-    timer = setTimeout(ms > maxTimerMs ? arm : callback, Math.min(Math.max(ms, 0), maxTimerMs));
-    timer.unref();
-  };
-  arm();
-  return () => clearTimeout(timer);
-}
-
-function expired(): FleetgraphError {
-  return new FleetgraphError(
-    'UNAUTHENTICATED',
-    'The token has expired. Get a new one and subscribe again with the last "cursor" as "since".',
-  );
 }
 
 function rootCause(error: unknown): unknown {
