@@ -31,12 +31,16 @@ export interface RecordBatch {
   readonly topic: string;
   readonly partition: number;
   readonly records: readonly BusRecord[];
-  /** Aborted when the partition is lost or the subscription stops: finish or abandon, nothing of it will be committed after. */
+  /**
+   * Aborted when the partition is lost, or when the handler takes longer than a stop of the subscription waits for it:
+   * abandon, nothing of the batch will be committed after.
+   */
   readonly signal: AbortSignal;
 }
 
 export interface SubscribeOptions {
   readonly group: string;
+  /** Every member of a group names the same topics. */
   readonly topics: readonly string[];
   /** Most records in a batch. Default 500. */
   readonly maxBatchSize?: number;
@@ -51,7 +55,7 @@ export interface SubscribeOptions {
 export type BatchHandler = (batch: RecordBatch) => Promise<void>;
 
 export interface Subscription {
-  /** Stops taking records, lets running handlers finish and commit, hands the partitions over. */
+  /** Stops taking records, lets running handlers finish and commit, hands the partitions over. Bounded, and safe to call twice. */
   stop(): Promise<void>;
   /** Rejects with the last error while the subscription can't consume. */
   ready(): Promise<void>;
@@ -73,12 +77,21 @@ export interface EventBus {
   ensureTopics(topics: readonly TopicOptions[]): Promise<void>;
   /**
    * Appends records; all of them or, when it rejects, perhaps some. Resolves only when they are durable.
-   * Concurrent calls are batched together; the order of calls is kept for each key.
+   * Concurrent calls are batched together; the order of calls is kept for each key. A call that rejects because the
+   * backbone is away takes with it every call made before its caller could know: none of them overtakes it, and a
+   * caller that repeats them in order keeps the order (and may have stored some of them twice).
+   * @throws FleetgraphError UNAVAILABLE: publish again later. BAD_USER_INPUT: a record that can never be stored.
    */
   publish(topic: string, records: readonly OutgoingRecord[]): Promise<void>;
-  /** At-least-once delivery to one member of the group a partition; several partitions are handled side by side. */
+  /**
+   * At-least-once delivery to one member of the group a partition; several partitions are handled side by side.
+   * A handler that rejects while its subscription stops leaves its batch to the next owner of the partition.
+   */
   subscribe(options: SubscribeOptions, handler: BatchHandler): Promise<Subscription>;
-  /** Gives this caller every record that is appended from now on. Once resolved, nothing later is missed while the caller keeps up. */
+  /**
+   * Gives this caller every record that is appended from now on. Once resolved, nothing later is missed while the caller
+   * keeps up. More is read when the handler has resolved; when it rejects, it is given the same records again.
+   */
   tail(
     topics: readonly string[],
     handler: (records: readonly BusRecord[]) => void | Promise<void>,

@@ -1,17 +1,27 @@
-/** The EventBus on PostgreSQL: the backbone of a machine without Kafka, with the same promises. */
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+/**
+ * The EventBus on PostgreSQL: a partitioned log with consumer groups, the backbone of a machine without Kafka.
+ *
+ * - publish-queue.ts, log-appending.ts: calls share a flush, one transaction that gives gap-free offsets.
+ * - group-member.ts, lease-keeper.ts, partition-consumer.ts: at-least-once consumption, one member for each partition.
+ * - tail.ts: the live end, for each caller. retention.ts: what may go, goes.
+ * - wake-up.ts: readers are told of new records within milliseconds; what is not told is found by polling.
+ *
+ * All state is in the schema `bus`; any number of processes may open a bus on the same database.
+ */
+import type { Registry } from 'prom-client';
 import type pg from 'pg';
-import { randomUUID } from 'node:crypto';
-import { sqlOf } from '../../../platform/database/sql.js';
 import { FleetgraphError, messageOf } from '../../../platform/errors.js';
-import { pause } from '../../../platform/lifecycle/wait.js';
 import type { Logger } from '../../../platform/observability/logger.js';
-import type { EventBus, Subscription } from '../event-bus.js';
-import { joinAsMember } from './group-member.js';
+import type { EventBus, OutgoingRecord, Subscription } from '../event-bus.js';
+import { createBusMetrics } from './bus-metrics.js';
+import { joinGroup } from './group-member.js';
 import { groupLag } from './leases.js';
+import { appendRecords, type AssignedRecord } from './log-appending.js';
+import { createTopics, partitionCount } from './log-topics.js';
 import { partitionOf } from './partitioner.js';
 import { createPublishQueue } from './publish-queue.js';
-import { appendRecords, createTopics, deleteExpired, partitionCounts } from './records.js';
+import { keepRetention } from './retention.js';
+import { statementsOn, type Statement } from './statement.js';
 import { startTail } from './tail.js';
 import { createWakeUp } from './wake-up.js';
 
@@ -20,173 +30,148 @@ export interface PostgresBusOptions {
   /** For the one connection that listens for wake-ups. */
   readonly databaseUrl: string;
   readonly log: Logger;
+  /** Must not have the metrics of another bus. */
   readonly metrics: Registry;
   /** A group member that is silent for this long loses its partitions. Default 6,000. */
   readonly leaseTtlMs?: number;
-  /** How often a reader that nothing wakes looks by itself. Default 250. */
-  readonly pollIntervalMs?: number;
+  /** How long a stop waits for running handlers before it aborts their signal, and then once more. Default 5,000. */
+  readonly stopGraceMs?: number;
+  /** How often a reader looks by itself while wake-ups of other processes are not heard. Default 200. */
+  readonly pollMs?: number;
+  /** How often a reader looks by itself although they are heard. Default 1,000. */
+  readonly fallbackPollMs?: number;
+  /** Most bytes of values in a batch; a larger record comes alone. Default 1 MiB. */
+  readonly maxBatchBytes?: number;
+  /** Most records in one flush of `publish`. Default 2,000. */
+  readonly maxFlushRecords?: number;
+  /** Bytes that may wait in `publish`, over all calls; beyond, calls are refused with UNAVAILABLE. Default 256 MiB. */
+  readonly maxQueuedBytes?: number;
+  /** A flush that is not durable after this long is given up. Default 30,000. */
+  readonly publishDeadlineMs?: number;
   /** How often records past their retention are deleted. Default 60,000. */
   readonly retentionIntervalMs?: number;
 }
 
-/** Opens the bus. The tables must be there (see prisma/migrations). */
+const maxFlushBytes = 4 * 2 ** 20;
+const tailRecords = 1_000;
+const ping: Statement = { name: 'ping', text: 'SELECT 1' };
+
+/** Opens the bus. The tables must be there (see prisma/migrations). Nothing fails here if the database is away. */
 export function createPostgresBus(options: PostgresBusOptions): EventBus {
-  const { pool, log } = options;
-  const sql = sqlOf(pool);
-  const pollIntervalMs = options.pollIntervalMs ?? 250;
-  const metrics = createBusMetrics(options.metrics, async () => groupLag(sql));
-  const wakeUp = createWakeUp(options);
+  const { pool, log, pollMs = 200, fallbackPollMs = 1_000, stopGraceMs = 5_000, maxBatchBytes = 2 ** 20 } = options;
+  const statements = statementsOn(pool);
+  const wakeUp = createWakeUp({ statements, databaseUrl: options.databaseUrl, log });
   const subscriptions = new Set<Subscription>();
-  const counts = new Map<string, number>();
-  const closed = new AbortController();
+  const partitionCounts = new Map<string, Promise<number>>();
+  const retentionStopped = new AbortController();
+  let closing: Promise<void> | undefined;
+  let accepts = true;
 
   const queue = createPublishQueue({
-    append: (records) => appendRecords(sql, records),
+    append: (records) => appendRecords(statements, records, options.publishDeadlineMs),
+    limits: { records: options.maxFlushRecords ?? 2_000, bytes: maxFlushBytes },
+    maxQueuedBytes: options.maxQueuedBytes ?? 256 * 2 ** 20,
     onFlushed(records, seconds) {
-      metrics.publishSeconds.observe(seconds);
-      const topics = new Set<string>();
-      for (const { topic } of records) {
-        topics.add(topic);
-        metrics.published.inc({ topic });
-      }
-      wakeUp.announce(topics);
+      metrics.flushed(seconds);
+      const counts = new Map<string, number>();
+      for (const { topic } of records) counts.set(topic, (counts.get(topic) ?? 0) + 1);
+      for (const [topic, count] of counts) metrics.published(topic, count);
+      wakeUp.announce([...counts.keys()].map((topic) => `topic ${topic}` as const));
     },
+    onFailed: () => metrics.publishFailed(),
+  });
+  const metrics = createBusMetrics(
+    options.metrics,
+    () => groupLag(statements),
+    () => queue.depth(),
+  );
+  const retention = keepRetention({
+    ...{ statements, log, signal: retentionStopped.signal },
+    intervalMs: options.retentionIntervalMs ?? 60_000,
   });
 
-  const partitionsOf = async (topic: string): Promise<number> => {
-    const known = counts.get(topic) ?? (await partitionCounts(sql, [topic])).get(topic);
-    if (known === undefined)
-      throw new FleetgraphError(
-        'INTERNAL_SERVER_ERROR',
-        `The topic ${topic} does not exist. Make it with ensureTopics first.`,
-      );
-    counts.set(topic, known);
-    return known;
+  const reading = {
+    ...{ statements, wakeUp, log, stopGraceMs },
+    pollMs: () => (wakeUp.hears() ? fallbackPollMs : pollMs),
   };
 
-  const keep = (subscription: Subscription): Subscription => {
+  /** One promise for each topic, kept: calls that wait for the first answer go on in the order in which they were made. */
+  const partitionsOf = (topic: string): Promise<number> => {
+    const known = partitionCounts.get(topic);
+    if (known) return known;
+    const asked = partitionCount(statements, topic);
+    partitionCounts.set(topic, asked);
+    asked.catch(() => partitionCounts.delete(topic));
+    return asked;
+  };
+
+  const refuseIfClosed = (): void => {
+    if (!accepts) throw new FleetgraphError('UNAVAILABLE', 'The bus is closed: the process is stopping.');
+  };
+
+  /** Stops with the bus, if not before. */
+  const stopWithBus = (subscription: Subscription): Subscription => {
     const kept: Subscription = {
-      ...subscription,
+      ready: () => subscription.ready(),
       async stop() {
-        subscriptions.delete(kept);
         await subscription.stop();
+        subscriptions.delete(kept);
       },
     };
     subscriptions.add(kept);
     return kept;
   };
 
-  const retention = (async () => {
-    while (!closed.signal.aborted) {
-      await pause(options.retentionIntervalMs ?? 60_000, closed.signal);
-      try {
-        while (!closed.signal.aborted && (await deleteExpired(sql, 5_000)) > 0);
-      } catch (error) {
-        log.warn({ err: error }, 'old records of the bus could not be deleted; tried again later');
-      }
-    }
-  })();
+  const close = async (): Promise<void> => {
+    // Handlers that still run may publish what they have done.
+    await Promise.all([...subscriptions].map((subscription) => subscription.stop()));
+    accepts = false;
+    await queue.drain();
+    retentionStopped.abort();
+    await retention;
+    await wakeUp.stop();
+  };
 
   return {
-    async ensureTopics(topics) {
-      await createTopics(sql, topics);
-    },
+    ensureTopics: (topics) => createTopics(statements, topics),
     async publish(topic, records) {
-      if (closed.signal.aborted)
-        throw new FleetgraphError('UNAVAILABLE', 'The bus is closed: the process is stopping.');
-      const partitions = counts.get(topic) ?? (await partitionsOf(topic));
-      await queue.push(
-        records.map(({ key, value, headers, partition = partitionOf(key, partitions) }) => {
-          if (partition < 0 || partition >= partitions)
-            throw new RangeError(`${topic} has ${partitions} partitions; there is no partition ${partition}.`);
-          return { topic, partition, key, value, headers };
-        }),
-      );
+      refuseIfClosed();
+      const partitions = await partitionsOf(topic);
+      await queue.push(records.map((record) => assign(topic, record, partitions)));
     },
     async subscribe(subscription, handler) {
+      refuseIfClosed();
       for (const topic of subscription.topics) await partitionsOf(topic);
-      const { group } = subscription;
-      return keep(
-        await joinAsMember(
-          {
-            sql,
-            wakeUp,
-            log,
-            membership: { group, member: randomUUID(), topics: subscription.topics },
-            from: subscription.from ?? 'earliest',
-            maxBatchSize: subscription.maxBatchSize ?? 500,
-            leaseTtlMs: options.leaseTtlMs ?? 6_000,
-            pollIntervalMs,
-            onConsumed: (topic, count) => metrics.consumed.inc({ group, topic }, count),
-            onLeasesChanged: (kind, count) => metrics.leases.inc({ group, kind }, count),
-          },
-          handler,
-        ),
-      );
+      const { leaseTtlMs = 6_000 } = options;
+      return stopWithBus(await joinGroup({ ...reading, metrics, leaseTtlMs, maxBatchBytes }, subscription, handler));
     },
     async tail(topics, handler) {
+      refuseIfClosed();
       for (const topic of topics) await partitionsOf(topic);
-      return keep(await startTail({ sql, wakeUp, log, topics, pollIntervalMs }, handler));
+      const limits = { records: tailRecords, bytes: maxBatchBytes };
+      return stopWithBus(await startTail({ ...reading, topics, limits }, handler));
     },
     async lag(group) {
-      return new Map((await groupLag(sql, group)).map(({ topic, lag }) => [topic, lag]));
+      return new Map((await groupLag(statements, group)).map(({ topic, lag }) => [topic, lag]));
     },
     async ready() {
+      refuseIfClosed();
       try {
-        await pool.query('SELECT 1');
+        await statements.run(ping, [], 2_000);
       } catch (error) {
         throw new Error(`the bus is away: ${messageOf(error)}`, { cause: error });
       }
     },
-    async close() {
-      await Promise.all([...subscriptions].map((subscription) => subscription.stop()));
-      await queue.drain();
-      closed.abort();
-      await retention;
-      await wakeUp.stop();
-    },
+    close: () => (closing ??= close()),
   };
 }
 
-function createBusMetrics(
-  registry: Registry,
-  readLag: () => Promise<readonly { group: string; topic: string; lag: number }[]>,
-) {
-  const registers = [registry];
-  new Gauge({
-    name: 'fleetgraph_bus_lag_records',
-    help: 'Records that a consumer group has not committed yet.',
-    labelNames: ['group', 'topic'],
-    registers,
-    async collect() {
-      // A scrape must not fail because the database is away.
-      for (const { group, topic, lag } of await readLag().catch(() => [])) this.set({ group, topic }, lag);
-    },
-  });
-  return {
-    published: new Counter({
-      name: 'fleetgraph_bus_published_records_total',
-      help: 'Records made durable.',
-      labelNames: ['topic'],
-      registers,
-    }),
-    consumed: new Counter({
-      name: 'fleetgraph_bus_consumed_records_total',
-      help: 'Records handled and committed.',
-      labelNames: ['group', 'topic'],
-      registers,
-    }),
-    leases: new Counter({
-      name: 'fleetgraph_bus_lease_changes_total',
-      help: 'Partitions acquired, released and lost.',
-      labelNames: ['group', 'kind'],
-      registers,
-    }),
-    publishSeconds: new Histogram({
-      name: 'fleetgraph_bus_publish_seconds',
-      help: 'Time of one flush to durable.',
-      buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2],
-      registers,
-    }),
-  };
+function assign(topic: string, record: OutgoingRecord, partitions: number): AssignedRecord {
+  const { key, value, headers, partition = partitionOf(key, partitions) } = record;
+  if (!Number.isInteger(partition) || partition < 0 || partition >= partitions)
+    throw new FleetgraphError(
+      'BAD_USER_INPUT',
+      `The topic ${topic} has ${partitions} partitions, counted from 0; there is no partition ${partition}.`,
+    );
+  return { topic, partition, key, value, headers };
 }

@@ -1,0 +1,4 @@
+import { describeEventBusContract } from '../contract.js';
+import { createPostgresBusWorld } from './postgres-world.js';
+
+describeEventBusContract('PostgreSQL', () => createPostgresBusWorld());
