@@ -3,12 +3,12 @@
  * We start the binaries ourselves, in a process group of their own: the package's wrapper stops the server on the first
  * Ctrl-C, before the roles have drained, and leaves a server behind a process that was killed.
  */
-import { spawn, execFileSync, type ChildProcess } from 'node:child_process';
+import { spawn, execFileSync, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import pg from 'pg';
 import { codeOf, messageOf, StartupError } from '../errors.js';
 import { pause } from '../lifecycle/wait.js';
@@ -73,11 +73,7 @@ export async function startEmbeddedPostgres(options: {
     ...options.settings,
   };
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const server = spawn(binaries.postgres, ['-D', cluster, '-p', String(port), ...flags], {
-    ...owner,
-    detached: true,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const server = spawnAs(owner, cluster, binaries.postgres, ['-D', cluster, '-p', String(port), ...flags]);
   await serverReady(server);
   const url = `postgresql://postgres:${password}@127.0.0.1:${port}`;
   await createDatabase(`${url}/postgres`, 'fleetgraph');
@@ -119,6 +115,38 @@ function postgresUser(): Owner {
   }
 }
 
+/**
+ * Starts a program of PostgreSQL, in a process group of its own, as `owner`. That user must get at the program and at the
+ * cluster: where a directory on the way is closed to it, such as root's home, it gets the one capability that opens them.
+ */
+function spawnAs(owner: Owner | undefined, cluster: string, program: string, args: readonly string[]): ChildProcess {
+  const options: SpawnOptions = { detached: true, stdio: ['ignore', 'ignore', 'pipe'] };
+  if (!owner || [program, cluster].every((path) => isReachable(path, owner)))
+    return spawn(program, args, { ...options, ...owner });
+  const capability = ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search'];
+  return spawn(
+    'setpriv',
+    [`--reuid=${owner.uid}`, `--regid=${owner.gid}`, '--clear-groups', ...capability, '--', program, ...args],
+    options,
+  );
+}
+
+/** Why a program of PostgreSQL could not be run at all. */
+function notStartable(error: Error): string {
+  return codeOf(error) === 'ENOENT' && error.message.includes('setpriv')
+    ? 'The user "postgres", as whom it runs under root, can not enter the directory of this project or of its data. Start fleetgraph as another user, move it out of directories that are closed to others, or set DATABASE_URL.'
+    : error.message;
+}
+
+/** Whether every directory above `path` lets this user through. */
+function isReachable(path: string, { uid }: Owner): boolean {
+  for (let directory = dirname(path); ; directory = dirname(directory)) {
+    const { mode, uid: directoryOwner } = statSync(directory);
+    if ((mode & (directoryOwner === uid ? 0o100 : 0o001)) === 0) return false;
+    if (directory === dirname(directory)) return true;
+  }
+}
+
 async function readPassword(file: string): Promise<string> {
   try {
     return (await readFile(file, 'utf8')).trim();
@@ -145,21 +173,17 @@ async function initialise(
     await chown(cluster, owner.uid, owner.gid);
     await chown(passwordFile, owner.uid, owner.gid);
   }
-  const child = spawn(
-    binaries.initdb,
-    [
-      '--pgdata',
-      cluster,
-      '--username=postgres',
-      '--auth=scram-sha-256',
-      `--pwfile=${passwordFile}`,
-      '--encoding=UTF8',
-      '--locale=C',
-    ],
-    { ...owner, stdio: ['ignore', 'ignore', 'pipe'] },
-  );
+  const child = spawnAs(owner, cluster, binaries.initdb, [
+    '--pgdata',
+    cluster,
+    '--username=postgres',
+    '--auth=scram-sha-256',
+    `--pwfile=${passwordFile}`,
+    '--encoding=UTF8',
+    '--locale=C',
+  ]);
   let output = '';
-  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr?.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const code = await new Promise<number | null>((resolve, reject) =>
     child.once('error', reject).once('close', resolve),
   );
@@ -212,7 +236,7 @@ async function serverReady(server: ChildProcess): Promise<void> {
         resolve();
       }
     });
-    server.once('error', (error) => fail(error.message));
+    server.once('error', (error) => fail(notStartable(error)));
     server.once('exit', (code) => {
       clearTimeout(timer);
       fail(

@@ -59,3 +59,21 @@ test('listens on the loopback address only, and asks for its password', async ()
     await server.stop();
   }
 });
+
+test.runIf(process.getuid?.() === 0)(
+  'started by root, it works in a directory that is closed to the user it runs as',
+  async () => {
+    const closed = await mkdtemp(join(tmpdir(), 'fleetgraph-closed-'));
+    try {
+      await chmod(closed, 0o700);
+      const server = await startEmbeddedPostgres({ directory: join(closed, 'inner', 'postgres') });
+      try {
+        expect(await query(server.url, 'SELECT 1 AS answer')).toEqual([{ answer: 1 }]);
+      } finally {
+        await server.stop();
+      }
+    } finally {
+      await rm(closed, { recursive: true, force: true });
+    }
+  },
+);
