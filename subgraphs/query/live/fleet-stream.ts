@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { pause } from '../../../platform/lifecycle/wait.js';
 import { readFleetSummary, type FleetSummary } from '../fleet/fleet-summary.js';
-import { cancellable } from './cancellable.js';
+import { cancellable } from '../../../platform/lifecycle/cancellable.js';
 import { decodeResumeCursor, encodeResumeCursor } from './resume-cursor.js';
 import type { LiveOptions, WithCursor } from './stream.js';
 

@@ -7,7 +7,7 @@ import type { Change, Entity } from '../../../backbone/changes/change.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import type { QueryMetrics } from '../query-metrics.js';
-import { cancellable } from './cancellable.js';
+import { cancellable } from '../../../platform/lifecycle/cancellable.js';
 import type { ChangeFeed } from './change-feed.js';
 import { reaches, readChanges } from './change-log.js';
 import type { PendingChanges } from './pending-changes.js';
