@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { codeOf } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 
 /** bigint and numeric counts come back as bigint, never as a lossy number; timestamps as Date; json parsed. */
@@ -19,6 +20,9 @@ export function createPool(options: { url: string; size: number; applicationName
     keepAlive: true,
     types,
   });
-  pool.on('error', (error) => options.log.warn({ err: error }, 'idle database connection lost'));
+  pool.on('error', (error) => {
+    // A server that stops in the moment in which the pool has closed its connections is no news.
+    if (!pool.ending) options.log.warn({ code: codeOf(error), reason: error.message }, 'idle database connection lost');
+  });
   return pool;
 }
