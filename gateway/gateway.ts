@@ -78,7 +78,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
     },
     async start() {
       const sdl = options.supergraphSdl ?? (await readFile(new URL('supergraph.graphql', import.meta.url), 'utf8'));
-      const sources = createSubgraphSources({ urls: options.subgraphs, metrics });
+      const sources = createSubgraphSources({ urls: options.subgraphs, metrics, log });
       const gateway = new ApolloGateway({
         supergraphSdl: executableSdl(sdl),
         buildService: ({ name }) => sources.of(name),

@@ -3,6 +3,7 @@
  * subscribes to the primary at its subgraph, and executes the rest for one event at a time, in order.
  */
 import type { DocumentNode, FormattedExecutionResult } from 'graphql';
+import { cancellable } from '../../platform/lifecycle/cancellable.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import type { GatewayContext } from '../request-context.js';
 import type { SubgraphSources } from '../supergraph/subgraph-sources.js';
@@ -36,23 +37,29 @@ export function createSubscriptionEngine(options: {
 }): SubscriptionEngine {
   const planSubscription = createSubscriptionPlanner(options);
   return {
-    async *subscribe({ document, operationName, variables, context }) {
-      const plan = planSubscription(document, operationName);
-      const { primary } = plan;
-      const used = new Set(primary.variableUsages ?? []);
-      const {
-        authorization,
-        traceparent,
-        'x-correlation-id': correlationId,
-        'x-fleetgraph-consistency': consistencyToken,
-      } = context.forwarded;
-      const events = options.upstreams.subscribe(primary.serviceName, {
-        query: primary.operation,
-        variables: Object.fromEntries(Object.entries(variables).filter(([name]) => used.has(name))),
-        extensions: { authorization, traceparent, correlationId, consistencyToken },
-      });
-      for await (const event of events)
-        yield await executeEvent({ plan, variables, context, sources: options.sources }, event);
-    },
+    subscribe: (request) => cancellable((signal) => payloads(request, signal)),
   };
+
+  async function* payloads(
+    { document, operationName, variables, context }: SubscriptionRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<Payload, void, undefined> {
+    const plan = planSubscription(document, operationName);
+    const { primary } = plan;
+    const used = new Set(primary.variableUsages ?? []);
+    const {
+      authorization,
+      traceparent,
+      'x-correlation-id': correlationId,
+      'x-fleetgraph-consistency': consistencyToken,
+    } = context.forwarded;
+    const operation = {
+      query: primary.operation,
+      variables: Object.fromEntries(Object.entries(variables).filter(([name]) => used.has(name))),
+      extensions: { authorization, traceparent, correlationId, consistencyToken },
+    };
+    const events = options.upstreams.subscribe(primary.serviceName, operation, signal);
+    for await (const event of events)
+      yield await executeEvent({ plan, variables, context, sources: options.sources }, event);
+  }
 }

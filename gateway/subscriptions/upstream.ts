@@ -1,10 +1,10 @@
 /**
  * Subscriptions at the subgraphs: graphql-ws over one connection a subgraph, made when it is first needed, shared by all
- * subscriptions. Each operation carries the token of its subscriber.
+ * subscriptions. Each operation carries the token of its subscriber. A connection whose other end has fallen silent is
+ * found by its missing pongs: the protocol itself would wait for ever.
  */
 import { createClient, type Client } from 'graphql-ws';
-import type { FormattedExecutionResult } from 'graphql';
-import { GraphQLError } from 'graphql';
+import { GraphQLError, type FormattedExecutionResult } from 'graphql';
 import { WebSocket } from 'ws';
 import { FleetgraphError } from '../../platform/errors.js';
 import type { Logger } from '../../platform/observability/logger.js';
@@ -17,43 +17,89 @@ export interface UpstreamOperation {
   readonly extensions: Readonly<Record<string, unknown>>;
 }
 
+/** The stream broke off for a reason that has nothing to do with the operation: it may be taken up again. */
+export class StreamInterrupted extends FleetgraphError {
+  constructor(cause: unknown) {
+    super(
+      'UNAVAILABLE',
+      'The stream was interrupted. Subscribe again, with "since" set to the last cursor where the field takes it.',
+      { cause },
+    );
+    this.name = 'StreamInterrupted';
+  }
+}
+
 export interface Upstreams {
   /**
-   * Subscribes at a subgraph. The iterator throws what the subgraph ended the operation with, or FleetgraphError
-   * UNAVAILABLE when the connection breaks or the reader falls too far behind. Leaving it unsubscribes.
+   * Subscribes at a subgraph until the signal is aborted. The iterator throws what the subgraph ended the operation with,
+   * or StreamInterrupted when the connection breaks or the reader falls too far behind; what came before is given first.
    */
-  subscribe(subgraph: string, operation: UpstreamOperation): AsyncGenerator<UpstreamEvent, void, undefined>;
+  subscribe(
+    subgraph: string,
+    operation: UpstreamOperation,
+    signal: AbortSignal,
+  ): AsyncGenerator<UpstreamEvent, void, undefined>;
   readonly close: () => Promise<void>;
 }
 
-/** Events that may wait for one reader. The subgraph conflates what can be; behind this, the reader is lost. */
-const maxWaiting = 1_000;
+export interface UpstreamsOptions {
+  readonly urls: Readonly<Record<string, () => string>>;
+  readonly log: Logger;
+  /** Events that may wait for one reader (default 1,000); behind that the stream is broken off. */
+  readonly maxWaiting?: number;
+  /** Milliseconds between two pings, and for which a pong is waited for (default 10,000). */
+  readonly keepAliveMs?: number;
+}
 
-export function createUpstreams(options: { urls: Readonly<Record<string, () => string>>; log: Logger }): Upstreams {
+const connectTimeoutMs = 5_000;
+
+/** An address that swallows packets must not be waited for as long as TCP would. */
+class ImpatientWebSocket extends WebSocket {
+  constructor(url: string, protocols: string | string[]) {
+    super(url, protocols, { handshakeTimeout: connectTimeoutMs });
+  }
+}
+
+export function createUpstreams(options: UpstreamsOptions): Upstreams {
+  const { log, maxWaiting = 1_000, keepAliveMs = 10_000 } = options;
   const clients = new Map<string, Client>();
   const clientOf = (subgraph: string): Client => {
     const known = clients.get(subgraph);
     if (known) return known;
     const url = options.urls[subgraph];
     if (!url) throw new Error(`The supergraph has a subgraph "${subgraph}", whose address the gateway was not given.`);
+    let silence: NodeJS.Timeout | undefined;
     const client = createClient({
       url: url().replace(/^http/, 'ws'),
-      webSocketImpl: WebSocket,
-      // A broken connection ends its subscriptions with an error; the next subscription makes a new one.
+      webSocketImpl: ImpatientWebSocket,
+      connectionAckWaitTimeout: connectTimeoutMs,
+      // Whether a broken stream is taken up again is decided for each operation, by its cursor.
       retryAttempts: 0,
       lazyCloseTimeout: 5_000,
-      keepAlive: 10_000,
+      keepAlive: keepAliveMs,
       onNonLazyError: () => undefined,
       on: {
-        closed: (event) =>
-          options.log.debug({ subgraph, code: (event as { code?: number }).code }, 'upstream connection closed'),
+        ping(received) {
+          if (received) return;
+          silence = setTimeout(() => {
+            log.warn({ subgraph }, 'upstream connection is silent and is given up');
+            client.terminate();
+          }, keepAliveMs);
+        },
+        pong(received) {
+          if (received) clearTimeout(silence);
+        },
+        closed(event) {
+          clearTimeout(silence);
+          log.debug({ subgraph, code: (event as { code?: number }).code }, 'upstream connection closed');
+        },
       },
     });
     clients.set(subgraph, client);
     return client;
   };
   return {
-    subscribe: (subgraph, operation) => events(clientOf(subgraph), operation),
+    subscribe: (subgraph, operation, signal) => events(clientOf(subgraph), operation, maxWaiting, signal),
     async close() {
       await Promise.all([...clients.values()].map(async (client) => client.dispose()));
       clients.clear();
@@ -64,8 +110,11 @@ export function createUpstreams(options: { urls: Readonly<Record<string, () => s
 async function* events(
   client: Client,
   { query, variables, extensions }: UpstreamOperation,
+  maxWaiting: number,
+  signal: AbortSignal,
 ): AsyncGenerator<UpstreamEvent, void, undefined> {
-  const waiting: UpstreamEvent[] = [];
+  if (signal.aborted) return;
+  let waiting: UpstreamEvent[] = [];
   let ended: { readonly error?: Error } | undefined;
   let wake: () => void = () => undefined;
   const end = (how: { readonly error?: Error }): void => {
@@ -76,13 +125,11 @@ async function* events(
     { query, variables: { ...variables }, extensions: { ...extensions } },
     {
       next(event) {
+        if (ended) return;
         if (waiting.length >= maxWaiting) {
-          end({
-            error: new FleetgraphError(
-              'UNAVAILABLE',
-              'The subscription fell too far behind and was ended. Subscribe again with "since" set to the last cursor.',
-            ),
-          });
+          // The connection is everybody's: it can't be held back for one reader.
+          end({ error: new StreamInterrupted(new Error(`more than ${maxWaiting} events waited for their reader`)) });
+          unsubscribe();
           return;
         }
         waiting.push(event as UpstreamEvent);
@@ -92,6 +139,11 @@ async function* events(
       complete: () => end({}),
     },
   );
+  const leave = (): void => {
+    waiting = [];
+    end({});
+  };
+  signal.addEventListener('abort', leave, { once: true });
   try {
     for (;;) {
       const event = waiting.shift();
@@ -102,6 +154,7 @@ async function* events(
       } else await new Promise<void>((resolve) => (wake = resolve));
     }
   } finally {
+    signal.removeEventListener('abort', leave);
     unsubscribe();
   }
 }
@@ -114,9 +167,5 @@ function errorOf(error: unknown): Error {
       extensions: first?.extensions ?? { code: 'UNAVAILABLE' },
     });
   }
-  return new FleetgraphError(
-    'UNAVAILABLE',
-    'The stream was interrupted. Subscribe again, with "since" set to the last cursor where the field takes it.',
-    { cause: error },
-  );
+  return new StreamInterrupted(error);
 }

@@ -1,8 +1,11 @@
-/** The subgraphs as @apollo/gateway fetches from them: over HTTP, with what must be passed on. */
+/**
+ * The subgraphs as @apollo/gateway fetches from them: over HTTP, with what must be passed on, and with a deadline. What a
+ * subgraph answers is passed on; that it doesn't answer is UNAVAILABLE, with the path of the fetch up to its first list.
+ */
 import { RemoteGraphQLDataSource, type GraphQLDataSource, type GraphQLDataSourceProcessOptions } from '@apollo/gateway';
 import { GraphQLError } from 'graphql';
 import { currentTraceparent } from '../../platform/observability/trace-context.js';
-import { messageOf } from '../../platform/errors.js';
+import type { Logger } from '../../platform/observability/logger.js';
 import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
 
@@ -10,9 +13,13 @@ export interface SubgraphSources {
   of(name: string): GraphQLDataSource;
 }
 
+/** Longer than a subgraph waits for a consistency token (5 s) and PostgreSQL runs a statement for it. */
+const fetchTimeoutMs = 15_000;
+
 export function createSubgraphSources(options: {
   urls: Readonly<Record<string, () => string>>;
   metrics: GatewayMetrics;
+  log: Logger;
 }): SubgraphSources {
   const sources = new Map<string, GraphQLDataSource>();
   return {
@@ -21,7 +28,7 @@ export function createSubgraphSources(options: {
       if (known) return known;
       const url = options.urls[name];
       if (!url) throw new Error(`The supergraph has a subgraph "${name}", whose address the gateway was not given.`);
-      const made = new SubgraphSource(name, url(), options.metrics);
+      const made = new SubgraphSource(name, url(), options);
       sources.set(name, made);
       return made;
     },
@@ -31,11 +38,17 @@ export function createSubgraphSources(options: {
 class SubgraphSource extends RemoteGraphQLDataSource<GatewayContext> {
   readonly #name: string;
   readonly #metrics: GatewayMetrics;
+  readonly #log: Logger;
 
-  constructor(name: string, url: string, metrics: GatewayMetrics) {
-    super({ url });
+  constructor(name: string, url: string, { metrics, log }: { metrics: GatewayMetrics; log: Logger }) {
+    super({
+      url,
+      fetcher: (address, init) =>
+        fetch(address, { ...(init as RequestInit), signal: AbortSignal.timeout(fetchTimeoutMs) }),
+    });
     this.#name = name;
     this.#metrics = metrics;
+    this.#log = log;
   }
 
   override async process(request: GraphQLDataSourceProcessOptions<GatewayContext>) {
@@ -43,15 +56,15 @@ class SubgraphSource extends RemoteGraphQLDataSource<GatewayContext> {
     try {
       return await super.process(request);
     } catch (error) {
+      const path = pathOf(request);
       // An error that the subgraph answered with has its code; what has none didn't get an answer.
-      if (
-        error instanceof GraphQLError &&
-        typeof error.extensions['code'] === 'string' &&
-        error.extensions['code'] !== 'INTERNAL_SERVER_ERROR'
-      )
-        throw error;
+      const code = error instanceof GraphQLError ? error.extensions['code'] : undefined;
+      if (error instanceof GraphQLError && typeof code === 'string' && code !== 'INTERNAL_SERVER_ERROR')
+        throw new GraphQLError(error.message, { path, extensions: error.extensions });
+      this.#log.warn({ subgraph: this.#name, err: error }, 'subgraph does not answer');
       throw new GraphQLError(`The subgraph "${this.#name}" does not answer. The same request may be retried.`, {
-        extensions: { code: 'UNAVAILABLE', reason: messageOf(error) },
+        path,
+        extensions: { code: 'UNAVAILABLE' },
       });
     } finally {
       endTimer();
@@ -65,4 +78,12 @@ class SubgraphSource extends RemoteGraphQLDataSource<GatewayContext> {
     const traceparent = currentTraceparent();
     if (traceparent !== undefined) request.http?.headers.set('traceparent', traceparent);
   }
+}
+
+/** Where in the answer the fetch belongs. Behind a list it belongs to many places; the path ends before. */
+function pathOf(request: GraphQLDataSourceProcessOptions<GatewayContext>): (string | number)[] | undefined {
+  const path = [...((request as { pathInIncomingRequest?: readonly (string | number)[] }).pathInIncomingRequest ?? [])];
+  const list = path.indexOf('@');
+  const known = list === -1 ? path : path.slice(0, list);
+  return known.length > 0 ? known : undefined;
 }

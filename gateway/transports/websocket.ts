@@ -24,6 +24,7 @@ import { WebSocketServer, type WebSocket } from 'ws';
 import { FleetgraphError } from '../../platform/errors.js';
 import { graphqlErrorFormatter, presentable } from '../../platform/graphql/errors.js';
 import type { VerifyToken } from '../../platform/identity/verify-token.js';
+import { cancellable } from '../../platform/lifecycle/cancellable.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import type { GatewayMetrics } from '../gateway-metrics.js';
 import { createContext, type GatewayContext } from '../request-context.js';
@@ -96,7 +97,8 @@ export function serveWebSocket(options: WebSocketTransportOptions): WebSocketTra
       },
       execute: async (args) => executeOnce(args),
       // The payloads are formatted results already; graphql-ws types them as results with errors of graphql-js.
-      subscribe: (args) => counted(payloadsOf(args)) as AsyncGenerator<ExecutionResult, void, undefined>,
+      subscribe: (args) =>
+        cancellable((signal) => counted(payloadsOf(args), signal)) as AsyncGenerator<ExecutionResult, void, undefined>,
       onNext: (_context, _id, _payload, _args, { data, errors, extensions }): FormattedExecutionResult => ({
         ...(data === undefined ? {} : { data }),
         ...(errors === undefined ? {} : { errors: errors.map((error) => format(toFormatted(error), error)) }),
@@ -172,7 +174,11 @@ export function serveWebSocket(options: WebSocketTransportOptions): WebSocketTra
       context: contextValue as GatewayContext,
     });
 
-  async function* counted<T>(payloads: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
+  async function* counted<T>(
+    payloads: AsyncGenerator<T, void, undefined>,
+    signal: AbortSignal,
+  ): AsyncGenerator<T, void, undefined> {
+    signal.addEventListener('abort', () => void payloads.return(), { once: true });
     metrics.subscriptions.inc();
     try {
       for await (const payload of payloads) {

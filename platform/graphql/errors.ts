@@ -49,8 +49,14 @@ export function graphqlErrorFormatter(
     if (typeof code === 'string' && requestFaults.has(code))
       return { message: formatted.message, ...position, extensions: { code: 'BAD_USER_INPUT' } };
     // An error that a subgraph has already presented comes through the gateway with its code.
-    if (typeof code === 'string' && Object.hasOwn(errorCodes, code) && code !== 'INTERNAL_SERVER_ERROR')
-      return { message: formatted.message, ...position, extensions: formatted.extensions ?? { code } };
+    if (typeof code === 'string' && Object.hasOwn(errorCodes, code) && code !== 'INTERNAL_SERVER_ERROR') {
+      const field = formatted.extensions?.['field'];
+      return {
+        message: formatted.message,
+        ...position,
+        extensions: { code, ...(typeof field === 'string' ? { field } : {}) },
+      };
+    }
     log.error({ err: error, path }, 'resolver failed');
     return {
       message: 'Something went wrong inside fleetgraph. The log has the cause.',

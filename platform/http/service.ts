@@ -68,8 +68,8 @@ export async function listen(
   return typeof address === 'object' && address !== null ? address.port : options.port;
 }
 
-/** What a failed `listen` means for the one who started it. */
-export function portError(error: unknown, options: { name: string; host: string; port: number }): unknown {
+/** What a failed `listen` means for the one who started it: a StartupError where there is advice, else the error itself. */
+export function portError(error: unknown, options: { name: string; host: string; port: number }): Error {
   if (codeOf(error) === 'EADDRINUSE')
     return new StartupError(
       `Port ${options.port} on ${options.host}, which ${options.name} needs, is taken. Stop what listens there or set ${options.name.toUpperCase()}_PORT.`,
@@ -84,7 +84,7 @@ export function portError(error: unknown, options: { name: string; host: string;
     return new StartupError(`${options.host} is not an address of this machine. Set FLEETGRAPH_HOST to one that is.`, {
       cause: error,
     });
-  return error;
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 /** The body of an error over plain HTTP. */
