@@ -10,7 +10,12 @@ import { quantile, ratio, round, type Section } from './section.js';
 const devices = 50;
 const window = 20;
 const seconds = 10;
-const payload = () => JSON.stringify({ ts: Date.now() + Math.random(), values: { temperature: 21.5, pressure: 1.5 } });
+let published = 0;
+/** No two alike in time: two readings of one device, metric and moment would be one. */
+const payload = () => {
+  published += 1;
+  return JSON.stringify({ ts: Date.now() + (published % 1_000) / 1_000, values: { temperature: 21.5, pressure: 1.5 } });
+};
 
 export async function measureTelemetry(): Promise<Section> {
   const bare = await bareBroker();
