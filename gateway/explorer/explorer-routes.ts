@@ -3,6 +3,8 @@ import fastifyStatic from '@fastify/static';
 import type { FastifyInstance } from 'fastify';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { FleetgraphError } from '../../platform/errors.js';
+import { isFromThisMachine } from '../guards/same-machine.js';
 
 const bundle = fileURLToPath(new URL('./dist', import.meta.url));
 
@@ -12,7 +14,16 @@ export async function addExplorerRoutes(
   developmentToken: (() => Promise<string>) | undefined,
 ): Promise<void> {
   app.get('/', async (_request, reply) => reply.redirect('/explorer/'));
-  if (developmentToken) app.get('/auth/development-token', async () => ({ token: await developmentToken() }));
+  if (developmentToken) {
+    app.get('/auth/development-token', async ({ socket: { remoteAddress }, headers }, reply) => {
+      if (!isFromThisMachine({ remoteAddress, headers }))
+        throw new FleetgraphError(
+          'FORBIDDEN',
+          'A development token is given to this machine only. Make one with "npx fleetgraph token" and paste it.',
+        );
+      return reply.header('cache-control', 'no-store').send({ token: await developmentToken() });
+    });
+  }
   if (existsSync(bundle)) {
     app.get('/explorer', async (_request, reply) => reply.redirect('/explorer/'));
     await app.register(fastifyStatic, { root: bundle, prefix: '/explorer/', cacheControl: true, maxAge: '1h' });

@@ -48,19 +48,22 @@ export async function addGraphQLRoute(options: {
   production: boolean;
 }): Promise<void> {
   const { app, server, verifyToken, production } = options;
-  await app.register(cors, {
-    origin: production ? false : developmentOrigins,
-    methods: ['GET', 'POST'],
-    maxAge: 86_400,
-  });
   const handle = fastifyApolloHandler(server, { context: (request) => contextOf(request, verifyToken, production) });
-  app.route({
-    url: '/graphql',
-    method: ['GET', 'POST'],
-    handler(request, reply) {
-      const traceparent = headerOf(request, 'traceparent');
-      return inSpan('graphql request', { traceparent }, async () => handle.call(this, request, reply));
-    },
+  // In a scope of its own: no other route may be read by pages of other origins.
+  await app.register(async (scope) => {
+    await scope.register(cors, {
+      origin: production ? false : developmentOrigins,
+      methods: ['GET', 'POST'],
+      maxAge: 86_400,
+    });
+    scope.route({
+      url: '/graphql',
+      method: ['GET', 'POST'],
+      handler(request, reply) {
+        const traceparent = headerOf(request, 'traceparent');
+        return inSpan('graphql request', { traceparent }, async () => handle.call(app, request, reply));
+      },
+    });
   });
 }
 

@@ -98,7 +98,9 @@ export async function startSubgraphs(verifyToken: VerifyToken): Promise<TestSubg
       Command: { __resolveReference: ({ id }: { id: string }) => ({ id, name: 'setpoint' }) },
       Device: {
         __resolveReference: ({ id }: { id: string }) => ({ id }),
-        commands: ({ id }: { id: string }) => ({ edges: [{ cursor: 'c', node: { id: `command-of-${id}` } }] }),
+        commands: ({ id }: { id: string }) => ({
+          edges: [{ cursor: 'c', node: { id: `command-of-${id}`, name: 'setpoint' } }],
+        }),
       },
     },
     query: {

@@ -1,4 +1,4 @@
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openDevelopmentIssuer, type DevelopmentIssuer } from '../../platform/identity/development-issuer.js';
@@ -15,10 +15,9 @@ export interface TestIssuer {
 /** An issuer with a key of its own. */
 export async function createTestIssuer(): Promise<TestIssuer> {
   const names = { issuer: 'https://issuer.test', audience: 'fleetgraph' };
-  const issuer = await openDevelopmentIssuer({
-    dataDirectory: await mkdtemp(join(tmpdir(), 'fleetgraph-issuer-')),
-    ...names,
-  });
+  const dataDirectory = await mkdtemp(join(tmpdir(), 'fleetgraph-issuer-'));
+  const issuer = await openDevelopmentIssuer({ dataDirectory, ...names });
+  await rm(dataDirectory, { recursive: true });
   return {
     issuer,
     verifyToken: createTokenVerifier({ keys: issuer.keys, ...names }),
