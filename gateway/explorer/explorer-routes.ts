@@ -19,7 +19,7 @@ export async function addExplorerRoutes(
       if (!isFromThisMachine({ remoteAddress, headers }))
         throw new FleetgraphError(
           'FORBIDDEN',
-          'A development token is given to this machine only. Make one with "npx fleetgraph token" and paste it.',
+          'A development token is given to this machine only. Make one with "npm run fleetgraph -- token --tenant acme" and paste it.',
         );
       return reply.header('cache-control', 'no-store').send({ token: await developmentToken() });
     });
