@@ -64,6 +64,11 @@ export async function startFleetgraph(options: {
       'Roles in processes of their own share one database. Set DATABASE_URL, or start all roles together.',
     );
   }
+  if (config.mode === 'production' && config.identity.jwksUrl === undefined) {
+    throw new StartupError(
+      'The development issuer is not for production. Set JWKS_URL (with JWT_ISSUER and JWT_AUDIENCE) to your identity provider.',
+    );
+  }
   const closers: (() => Promise<void>)[] = [];
   const closeAll = async (): Promise<void> => {
     for (let close = closers.pop(); close !== undefined; close = closers.pop()) {
@@ -191,11 +196,6 @@ async function openIdentity(
   if (jwksUrl !== undefined) {
     const keys: JWTVerifyGetKey = createRemoteJWKSet(new URL(jwksUrl), { timeoutDuration: 5_000 });
     return { verifyToken: createTokenVerifier({ keys, issuer, audience }), issuer: undefined };
-  }
-  if (config.mode === 'production') {
-    throw new StartupError(
-      'The development issuer is not for production. Set JWKS_URL (with JWT_ISSUER and JWT_AUDIENCE) to your identity provider.',
-    );
   }
   const development = await openDevelopmentIssuer({ dataDirectory: config.dataDirectory, issuer, audience });
   return { verifyToken: createTokenVerifier({ keys: development.keys, issuer, audience }), issuer: development };
