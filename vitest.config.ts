@@ -7,8 +7,8 @@ export default defineConfig({
   test: {
     globalSetup: ['test/world/global-postgres.ts'],
     include: ['test/**/*.test.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 90_000,
+    hookTimeout: 120_000,
     // Two cores: more files at once only make each other's deadlines late.
     maxWorkers: 2,
     pool: 'forks',

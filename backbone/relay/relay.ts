@@ -43,6 +43,11 @@ export function createRelayRole(options: RelayOptions): Role {
   const stopped = new AbortController();
   let running: Promise<void> | undefined;
   let failure: unknown;
+  let failures = 0;
+  const works = (): void => {
+    failure = undefined;
+    failures = 0;
+  };
 
   /** Leads until the connection breaks or the relay stops. Stands by first, for as long as another leads. */
   const lead = async (): Promise<void> => {
@@ -59,13 +64,13 @@ export function createRelayRole(options: RelayOptions): Role {
     try {
       await client.connect();
       await client.query(`LISTEN ${relayChannel}`);
-      if (!(await takeLead(client, name, stopped.signal, () => (failure = undefined)))) return;
+      if (!(await takeLead(client, name, stopped.signal, works))) return;
       log.debug({ relay: name }, 'relay leads');
       metrics.leader.set(1);
       await createCursor(sqlOf(client), name);
       for (;;) {
         const published = await publishNext(client);
-        failure = undefined;
+        works();
         if (published > 0) continue;
         // Stopping is asked about only when there is nothing left: what was committed before goes out.
         if (stopped.signal.aborted) return;
@@ -93,14 +98,14 @@ export function createRelayRole(options: RelayOptions): Role {
   };
 
   const run = async (): Promise<void> => {
-    for (let attempt = 0; !stopped.signal.aborted; attempt += 1) {
+    while (!stopped.signal.aborted) {
       try {
         await lead();
-        attempt = 0;
       } catch (error) {
         failure = error;
         log.warn({ relay: name, err: error }, 'relay is interrupted and goes on where it was');
-        await pause(50 + backoffMs(attempt, 100, 2_000), stopped.signal);
+        await pause(50 + backoffMs(failures, 100, 2_000), stopped.signal);
+        failures += 1;
       }
     }
   };

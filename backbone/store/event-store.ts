@@ -1,6 +1,9 @@
 /**
  * The event store: append-only streams in PostgreSQL, and the outbox of the relay.
  * `append` runs in the caller's transaction, so that the write model and its events commit together or not at all.
+ * Invariant: along a stream, transaction ids grow with revisions. The relay publishes in the order of transaction ids, and
+ * a transaction that got its id early may append late (it waited for a lock on the way): such a one is refused and begins
+ * again, with a new id.
  */
 import type { Sql } from '../../platform/database/sql.js';
 import { codeOf, FleetgraphError } from '../../platform/errors.js';
@@ -22,7 +25,8 @@ export interface AppendRequest {
 /**
  * Appends events behind `expectedRevision`.
  * @returns the new revision of the stream.
- * @throws FleetgraphError CONFLICT when someone else appended first: read again and decide again.
+ * @throws FleetgraphError CONFLICT when someone else appended first: read again and decide again. UNAVAILABLE when a
+ * transaction that began later has appended to the stream before: do the same again in a new transaction.
  */
 export async function append(transaction: Sql, request: AppendRequest): Promise<StreamRevision> {
   await appendAll(transaction, [request]);
@@ -48,14 +52,20 @@ export async function appendAll(transaction: Sql, requests: readonly AppendReque
       causation_id: event.causationid ?? null,
     })),
   );
+  let overtaken: readonly { readonly stream: string }[];
   try {
-    await transaction.query(
-      `INSERT INTO events.events (tenant, stream, revision, id, type, source, subject, time, data, actor, traceparent, correlation_id, causation_id)
+    overtaken = await transaction.query<{ stream: string }>(
+      `WITH appended AS (
+       INSERT INTO events.events (tenant, stream, revision, id, type, source, subject, time, data, actor, traceparent, correlation_id, causation_id)
        SELECT e.tenant, e.stream, e.revision, e.id, e.type, e.source, e.subject, e.time, e.data, e.actor, e.traceparent, e.correlation_id, e.causation_id
        FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (tenant text, stream text, revision int, id uuid, type text, source text, subject text,
             time timestamptz, data jsonb, actor text, traceparent text, correlation_id text, causation_id text)) WITH ORDINALITY
             AS e(tenant, stream, revision, id, type, source, subject, time, data, actor, traceparent, correlation_id, causation_id, n)
-       ORDER BY e.n`,
+       ORDER BY e.n
+       RETURNING tenant, stream, revision, transaction_id)
+       SELECT before.stream FROM appended JOIN events.events before
+         ON before.tenant = appended.tenant AND before.stream = appended.stream AND before.revision = appended.revision - 1
+       WHERE before.transaction_id > appended.transaction_id`,
       [JSON.stringify(rows)],
     );
   } catch (error) {
@@ -69,6 +79,12 @@ export async function appendAll(transaction: Sql, requests: readonly AppendReque
     }
     throw error;
   }
+  const [first] = overtaken;
+  if (first !== undefined)
+    throw new FleetgraphError(
+      'UNAVAILABLE',
+      `${first.stream} was changed by a transaction that began later. The same request may be retried.`,
+    );
 }
 
 /** unique_violation (23505), as `pg` or as Prisma's P2010 raw query error shows it. */

@@ -23,7 +23,7 @@ import { createCommandMetrics } from './command/command-metrics.js';
 import { createCommandMutations } from './command/command-mutations.js';
 import { startExpiry, type Expiry } from './command/expiry.js';
 import { createSignalConsumer } from './command/signal-consumer.js';
-import { startKeyRetention } from './key-retention.js';
+import { startKeyRetention } from '../../backbone/store/key-retention.js';
 import { createResolvers, type ActionsContext } from './resolvers.js';
 import { createTargetConsumer } from './target/target-consumer.js';
 import { createTargetWatch } from './target/target-watch.js';
@@ -77,7 +77,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
     async start() {
       for (const consumer of consumers) await consumer.start();
       expiry = startExpiry({ pool, metrics: commandMetrics, log, wakeRelay });
-      keyRetention = startKeyRetention({ sql, log });
+      keyRetention = startKeyRetention({ sql, log, table: 'actions.idempotency_keys' });
       app = createHttpService({ ...service, log, metrics, ready });
       server = await serveSubgraph<ActionsContext>({
         ...{ app, verifyToken, log, production: config.mode === 'production' },

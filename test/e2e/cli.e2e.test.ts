@@ -79,39 +79,43 @@ test('start prints lines that work when pasted, stops on Ctrl-C, and a second st
   });
 });
 
-test('a taken port, a directory in use, a directory that is a file and a bad setting each end in one sentence and a code', async () => {
-  const first = run(['start']);
-  await started(first);
-  const blocker = createServer();
-  await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
-  const { port } = blocker.address() as AddressInfo;
-  await writeFile(join(directory, 'file'), '');
-  const faults: [Record<string, string>, RegExp][] = [
-    [
-      { FLEETGRAPH_DATA_DIR: join(directory, 'other'), GATEWAY_PORT: String(port) },
-      new RegExp(`^fleetgraph: Port ${port} on 127.0.0.1, which gateway needs, is taken\\..*GATEWAY_PORT`),
-    ],
-    [
-      { FLEETGRAPH_DATA_DIR: join(directory, 'other'), MQTT_PORT: String(port) },
-      new RegExp(`^fleetgraph: Port ${port} .*is taken\\..*MQTT_PORT`),
-    ],
-    [{}, /^fleetgraph: The data directory .* is in use by another fleetgraph \(pid \d+\)/],
-    [{ FLEETGRAPH_DATA_DIR: join(directory, 'file') }, /^fleetgraph: The data directory .*file can't be written/],
-    [{ GATEWAY_PORT: 'eighty' }, /^fleetgraph: Bad configuration: GATEWAY_PORT/],
-    [
-      { DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none' },
-      /^fleetgraph: The database at .* can't be used .*Check DATABASE_URL/,
-    ],
-    [{ NODE_ENV: 'production' }, /^fleetgraph: The development issuer is not for production/],
-  ];
-  for (const [env, sentence] of faults) {
-    const attempt = run(['start'], env);
-    expect(await within(attempt.exited, 45_000, 'the refusal')).toBe(78);
-    expect(attempt.output().trim()).toMatch(sentence);
-    expect(attempt.output().trim().split('\n')).toHaveLength(1);
-  }
-  blocker.close();
-});
+test(
+  'a taken port, a directory in use, a directory that is a file and a bad setting each end in one sentence and a code',
+  { timeout: 240_000 },
+  async () => {
+    const first = run(['start']);
+    await started(first);
+    const blocker = createServer();
+    await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
+    const { port } = blocker.address() as AddressInfo;
+    await writeFile(join(directory, 'file'), '');
+    const faults: [Record<string, string>, RegExp][] = [
+      [
+        { FLEETGRAPH_DATA_DIR: join(directory, 'other'), GATEWAY_PORT: String(port) },
+        new RegExp(`^fleetgraph: Port ${port} on 127.0.0.1, which gateway needs, is taken\\..*GATEWAY_PORT`),
+      ],
+      [
+        { FLEETGRAPH_DATA_DIR: join(directory, 'other'), MQTT_PORT: String(port) },
+        new RegExp(`^fleetgraph: Port ${port} .*is taken\\..*MQTT_PORT`),
+      ],
+      [{}, /^fleetgraph: The data directory .* is in use by another fleetgraph \(pid \d+\)/],
+      [{ FLEETGRAPH_DATA_DIR: join(directory, 'file') }, /^fleetgraph: The data directory .*file can't be written/],
+      [{ GATEWAY_PORT: 'eighty' }, /^fleetgraph: Bad configuration: GATEWAY_PORT/],
+      [
+        { DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none' },
+        /^fleetgraph: The database at .* can't be used .*Check DATABASE_URL/,
+      ],
+      [{ NODE_ENV: 'production' }, /^fleetgraph: The development issuer is not for production/],
+    ];
+    for (const [env, sentence] of faults) {
+      const attempt = run(['start'], env);
+      expect(await within(attempt.exited, 45_000, 'the refusal')).toBe(78);
+      expect(attempt.output().trim()).toMatch(sentence);
+      expect(attempt.output().trim().split('\n')).toHaveLength(1);
+    }
+    blocker.close();
+  },
+);
 
 test('simulate registers devices, publishes at the rate and has every message acknowledged', async () => {
   const platform = run(['start']);

@@ -2,9 +2,9 @@ import { pause } from '../../platform/lifecycle/wait.js';
 
 /**
  * Waits until `check` returns without throwing, and gives what it returned. The way tests wait: for a condition, with a deadline.
- * @throws the last error of `check` when `timeoutMs` (default 10,000) have passed.
+ * @throws the last error of `check` when `timeoutMs` (default 20,000) have passed.
  */
-export async function eventually<T>(check: () => T | Promise<T>, timeoutMs = 10_000): Promise<T> {
+export async function eventually<T>(check: () => T | Promise<T>, timeoutMs = 20_000): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     try {

@@ -1,0 +1,80 @@
+/** Events to relay, and what a relay has put on the bus. */
+import { Registry } from 'prom-client';
+import type { BusRecord, EventBus } from '../../../backbone/bus/event-bus.js';
+import { createPostgresBus } from '../../../backbone/bus/postgres/postgres-bus.js';
+import { topicOptions, topics } from '../../../backbone/bus/topics.js';
+import { decode, makeEvent } from '../../../backbone/events/envelope.js';
+import { createRelayRole } from '../../../backbone/relay/relay.js';
+import { append } from '../../../backbone/store/event-store.js';
+import type { Sql } from '../../../platform/database/sql.js';
+import type { Role } from '../../../platform/lifecycle/role.js';
+import { createDatabase, silentLog, type TestDatabase } from '../../world/database.js';
+
+export interface RelayWorld extends AsyncDisposable {
+  readonly database: TestDatabase;
+  readonly bus: EventBus;
+  /** Names that were published, in the order of the bus; those of one stream are in one partition. */
+  readonly published: { readonly stream: string; readonly name: string; readonly partition: number }[];
+  readonly metrics: Registry;
+  /** Starts a relay; stopped with the world. */
+  startRelay(options?: { pollIntervalMs?: number; maxBatchSize?: number }): Promise<Role>;
+}
+
+/** Appends an event of this name to a stream. */
+export async function appendNamed(sql: Sql, stream: string, revision: number, name: string): Promise<void> {
+  const event = makeEvent({
+    type: 'io.fleetgraph.device.registered.v1',
+    source: '/test',
+    subject: stream,
+    tenant: 'acme',
+    data: { deviceId: stream, name, typeId: 'generic', labels: {} },
+  });
+  await append(sql, { tenant: 'acme', stream, expectedRevision: revision, events: [event] });
+}
+
+export async function createRelayWorld(): Promise<RelayWorld> {
+  const database = await createDatabase();
+  const metrics = new Registry();
+  const bus = createPostgresBus({
+    pool: database.pool,
+    databaseUrl: database.url,
+    log: silentLog,
+    metrics: new Registry(),
+  });
+  await bus.ensureTopics(topicOptions({ partitions: 4, retentionMs: 3_600_000 }));
+  const published: { stream: string; name: string; partition: number }[] = [];
+  await bus.tail([topics.events], (records) => {
+    published.push(...records.map(nameOf));
+  });
+  const relays: Role[] = [];
+  return {
+    database,
+    bus,
+    published,
+    metrics,
+    async startRelay(options = {}) {
+      const relay = createRelayRole({
+        log: silentLog,
+        metrics: relays.length === 0 ? metrics : new Registry(),
+        pool: database.pool,
+        databaseUrl: database.url,
+        bus,
+        ...options,
+      });
+      relays.push(relay);
+      await relay.start();
+      return relay;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const relay of relays) await relay.stop();
+      await bus.close();
+      await database[Symbol.asyncDispose]();
+    },
+  };
+}
+
+export function nameOf(record: BusRecord): { stream: string; name: string; partition: number } {
+  const event = decode(record);
+  if (event.type !== 'io.fleetgraph.device.registered.v1') throw new Error(`unexpected ${event.type}`);
+  return { stream: event.subject, name: event.data.name, partition: record.partition };
+}
