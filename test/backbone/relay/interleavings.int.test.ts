@@ -4,7 +4,7 @@
  */
 import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { FleetgraphError } from '../../../platform/errors.js';
+import type { FleetgraphError } from '../../../platform/errors.js';
 import { inTransaction, only, sqlOf } from '../../../platform/database/sql.js';
 import { eventually } from '../../world/eventually.js';
 import { appendNamed, createRelayWorld, type RelayWorld } from './relay-world.js';

@@ -1,0 +1,140 @@
+/** One relay on one database: it stops clean, wakes at once, catches up, and can be put back by nobody. */
+import { randomUUID } from 'node:crypto';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createCursor, moveCursor, readBehindCursor, relayLag } from '../../../backbone/relay/cursor.js';
+import { createRelayWaker } from '../../../backbone/store/wake-relay.js';
+import { inTransaction, only, sqlOf } from '../../../platform/database/sql.js';
+import { silentLog } from '../../world/database.js';
+import { eventually } from '../../world/eventually.js';
+import { appendNamed, createRelayWorld, type RelayWorld } from './relay-world.js';
+
+let world: RelayWorld;
+beforeEach(async () => {
+  world = await createRelayWorld();
+});
+afterEach(() => world[Symbol.asyncDispose]());
+
+const names = () => world.published.map(({ name }) => name);
+const appendSome = (stream: string, from: number, to: number) =>
+  inTransaction(world.database.pool, async (sql) => {
+    for (let revision = from; revision < to; revision += 1)
+      await appendNamed(sql, stream, revision, `${stream} ${revision}`);
+  });
+
+test('what was appended while no relay ran is published in order, over many batches', async () => {
+  for (let from = 0; from < 60; from += 20) await appendSome('backlog', from, from + 20);
+  await world.startRelay({ maxBatchSize: 7 });
+  await eventually(() => expect(names()).toEqual(Array.from({ length: 60 }, (_unused, index) => `backlog ${index}`)));
+});
+
+test('events of one stream are in one partition of the bus', async () => {
+  await appendSome('one-stream', 0, 30);
+  await world.startRelay();
+  await eventually(() => expect(names()).toHaveLength(30));
+  expect(new Set(world.published.map(({ partition }) => partition)).size).toBe(1);
+});
+
+test('a commit that tells the relay is published long before the relay would have looked', async () => {
+  await world.startRelay({ pollIntervalMs: 60_000 });
+  const wake = createRelayWaker({ pool: world.database.pool, log: silentLog });
+  // The first look is over when the first event has passed.
+  await appendSome('woken', 0, 1);
+  await eventually(() => {
+    wake();
+    expect(names()).toEqual(['woken 0']);
+  });
+  await appendSome('woken', 1, 2);
+  wake();
+  await eventually(() => expect(names()).toEqual(['woken 0', 'woken 1']));
+});
+
+test('a relay that is stopped has published all that was committed before', async () => {
+  const relay = await world.startRelay({ pollIntervalMs: 60_000, maxBatchSize: 3 });
+  await eventually(async () => expect(await world.metrics.metrics()).toContain('fleetgraph_relay_leader 1'));
+  await appendSome('drained', 0, 40);
+  await relay.stop();
+  const { count } = only(
+    await sqlOf(world.database.pool).query<{ count: bigint }>(
+      `SELECT count(*) AS count FROM bus.records WHERE topic = 'fleetgraph.events'`,
+    ),
+  );
+  expect(count).toBe(40n);
+  expect(await relayLag(sqlOf(world.database.pool), 'events')).toEqual({ events: 0, seconds: 0 });
+});
+
+test('the cursor goes forward only', async () => {
+  const sql = sqlOf(world.database.pool);
+  await appendSome('cursor', 0, 3);
+  await createCursor(sql, 'test');
+  const [first, , third] = await readBehindCursor(sql, 'test', 10);
+  if (!first || !third) throw new Error('three events were appended');
+  await moveCursor(sql, 'test', third);
+  await moveCursor(sql, 'test', first);
+  expect(await readBehindCursor(sql, 'test', 10)).toEqual([]);
+  await createCursor(sql, 'test');
+  expect(await readBehindCursor(sql, 'test', 10)).toEqual([]);
+});
+
+test('a leader whose session is ended by the server leads again, and loses nothing', async () => {
+  await world.startRelay({ pollIntervalMs: 20 });
+  await appendSome('session', 0, 5);
+  await eventually(() => expect(names()).toHaveLength(5));
+  for (let round = 1; round <= 3; round += 1) {
+    await world.database.pool.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE datname = current_database() AND application_name = 'fleetgraph-relay-events'`,
+    );
+    await appendSome('session', round * 5, round * 5 + 5);
+  }
+  await eventually(() =>
+    expect([...new Set(names())]).toEqual(Array.from({ length: 20 }, (_unused, index) => `session ${index}`)),
+  );
+});
+
+test('lag is counted while nothing is published, and gone after', async () => {
+  await appendSome('lag', 0, 4);
+  const sql = sqlOf(world.database.pool);
+  expect(await relayLag(sql, 'events')).toMatchObject({ events: 4 });
+  await world.startRelay({ pollIntervalMs: 20 });
+  await eventually(async () => expect(await world.metrics.metrics()).toContain('fleetgraph_relay_lag_events 0'));
+  expect(await world.metrics.metrics()).toContain('fleetgraph_relay_published_events_total 4');
+});
+
+test('asking for the lag reads only what is behind the cursor, however much lies before it', async () => {
+  const sql = sqlOf(world.database.pool);
+  await sql.query(
+    `INSERT INTO events.events (tenant, stream, revision, id, type, source, subject, time, data)
+     SELECT 'acme', 'old-' || n, 1, gen_random_uuid(), 'io.fleetgraph.device.decommissioned.v1', '/test', 'old', now(), '{"deviceId":"old"}'
+     FROM generate_series(1, 20000) n`,
+  );
+  await createCursor(sql, 'events');
+  const [last] = await sql.query<{ transactionId: string; position: string }>(
+    `SELECT transaction_id::text AS "transactionId", position::text AS position FROM events.events e ORDER BY e.transaction_id DESC, e.position DESC LIMIT 1`,
+  );
+  if (last) await moveCursor(sql, 'events', last);
+  await sql.query('ANALYZE events.events');
+  const explained = await sql.query<{ 'QUERY PLAN': string }>(
+    `EXPLAIN SELECT count(*) FROM events.events e WHERE (e.transaction_id, e.position) > (
+       coalesce((SELECT transaction_id FROM events.relay_cursors WHERE name = 'events'), '0'::xid8),
+       coalesce((SELECT position FROM events.relay_cursors WHERE name = 'events'), 0))`,
+  );
+  expect(explained.map((line) => line['QUERY PLAN']).join('\n')).toMatch(/Index (Only )?Scan|Bitmap Index Scan/);
+  await appendSome('new', 0, 1);
+  expect(await relayLag(sql, 'events')).toMatchObject({ events: 1 });
+});
+
+test('ids of events are what the bus carries: a second publication can be told', async () => {
+  const id = randomUUID();
+  await world.database.pool.query(
+    `INSERT INTO events.events (tenant, stream, revision, id, type, source, subject, time, data)
+     VALUES ('acme', 's', 1, $1, 'io.fleetgraph.device.registered.v1', '/test', 's', now(), '{"deviceId":"s","name":"n","typeId":"t","labels":{}}')`,
+    [id],
+  );
+  await world.startRelay();
+  await eventually(async () => {
+    const { rows } = await world.database.pool.query<{ headers: Record<string, string> }>(
+      'SELECT headers FROM bus.records',
+    );
+    expect(rows.map(({ headers }) => headers['ce_id'])).toEqual([id]);
+  });
+});
