@@ -1,0 +1,33 @@
+/**
+ * A consumer whose effect is a row, in a process of its own: `consumer-process.ts <database url> [die]`. With `die` it
+ * prints "effect" and hangs between its effect and the commit of its offset, to be killed there.
+ */
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { createPostgresBus } from '../../../backbone/bus/postgres/postgres-bus.js';
+import { createConsumer } from '../../../backbone/consumer/consumer.js';
+import { createPool } from '../../../platform/database/pool.js';
+import { nameOf, topic } from './consumer-world.js';
+
+const [, , databaseUrl = '', mode] = process.argv;
+const log = pino({ level: 'silent' });
+const metrics = new Registry();
+const pool = createPool({ url: databaseUrl, size: 4, applicationName: 'consumer-process', log });
+const bus = createPostgresBus({ pool, databaseUrl, log, metrics, leaseTtlMs: 1_000 });
+await createConsumer({
+  ...{ name: 'consumer', topics: [topic], bus, pool, log, metrics, maxBatchSize: 3 },
+  async handle(events) {
+    for (const { event } of events) {
+      await pool.query('INSERT INTO attempts (id, name) VALUES ($1, $2)', [event.id, nameOf(event)]);
+      await pool.query('INSERT INTO effects (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
+        event.id,
+        nameOf(event),
+      ]);
+    }
+    if (mode === 'die') {
+      process.stdout.write('effect\n');
+      await new Promise(() => undefined);
+    }
+  },
+}).start();
+if (mode !== 'die') process.stdout.write('started\n');
