@@ -1,6 +1,7 @@
 /** What every reading must be, whichever decoder and transport it came through. All or nothing: one that is wrong refuses its message. */
 import type { DeviceProfile } from '../../backbone/devices/device-directory.js';
 import type { Reading } from '../../backbone/events/catalogue.js';
+import { isStorableText } from '../../platform/database/storable.js';
 import { RejectedPayload, type UncheckedReading } from '../decoders/decoder.js';
 
 export interface ReadingLimits {
@@ -23,7 +24,7 @@ export function checkReadings(
 ): Reading[] {
   if (readings.length > maxReadings) throw new RejectedPayload('too_many_readings');
   return readings.map(({ metric, at, value }) => {
-    if (metric.length === 0 || metric.length > maxNameLength || !isStorable(metric))
+    if (metric.length === 0 || metric.length > maxNameLength || !isStorableText(metric))
       throw new RejectedPayload('bad_metric_name');
     return { metric, at: checkTime(at, nowMs, limits), value: checkValue(metric, value, profile) };
   });
@@ -54,7 +55,7 @@ function checkValue(
     if (!Number.isFinite(value))
       throw new RejectedPayload('not_finite', `The value of "${metric}" is not a finite number.`);
   } else if (typeof value === 'string') {
-    if (value.length > maxTextLength || !isStorable(value))
+    if (value.length > maxTextLength || !isStorableText(value))
       throw new RejectedPayload(
         'text_too_long',
         `The text of "${metric}" has more than ${maxTextLength} characters, or one that can not be stored.`,
@@ -67,9 +68,4 @@ function checkValue(
     throw new RejectedPayload('wrong_type', `The device type declares "${metric}" as ${declared}.`);
   }
   return value;
-}
-
-/** PostgreSQL's text can hold neither U+0000 nor half of a surrogate pair. */
-function isStorable(text: string): boolean {
-  return !text.includes('\u0000') && text.isWellFormed();
 }

@@ -3,17 +3,22 @@
  * the bus; only when the promise resolves may its carrier acknowledge it. A message that can't be accepted is refused:
  * counted, shown, dropped, and reported to the carrier as a `RejectedPayload`, which never stops what comes behind it.
  */
+import { stateFault } from '../../backbone/devices/device-state.js';
 import { topics } from '../../backbone/bus/topics.js';
 import type { DeviceProfile } from '../../backbone/devices/device-directory.js';
 import type { UpChannel } from '../../backbone/devices/device-topics.js';
 import type { EventData, EventType } from '../../backbone/events/catalogue.js';
 import { encode, makeEvent, type Event } from '../../backbone/events/envelope.js';
+import { jsonFault, type Json, type JsonObject } from '../../platform/database/storable.js';
 import { currentTraceparent } from '../../platform/observability/trace-context.js';
 import { isObject, parseJson, RejectedPayload, type UncheckedReading } from '../decoders/decoder.js';
 import { findDecoder } from '../decoders/decoders.js';
 import type { ArrivalClock } from './arrival-clock.js';
 import { checkReadings, type ReadingLimits } from './check-readings.js';
 import type { DurablePublisher } from './durable-publisher.js';
+
+/** Levels of nesting in the data of a device's event. */
+const maxEventDepth = 32;
 
 export interface Intake {
   /** Readings as a decoder or a carrier found them. */
@@ -77,6 +82,8 @@ export function createIntake(options: {
         case 'state': {
           const reported = parseJson(text);
           if (!isObject(reported)) throw new RejectedPayload('wrong_shape', 'A reported state is a JSON object.');
+          const fault = stateFault(reported as JsonObject);
+          if (fault !== undefined) throw new RejectedPayload('not_storable', `The reported state ${fault}.`);
           return store(topics.signals, profile, 'io.fleetgraph.device.state-reported.v1', {
             deviceId,
             reported: reported as EventData<'io.fleetgraph.device.state-reported.v1'>['reported'],
@@ -96,10 +103,13 @@ export function createIntake(options: {
               'An event is {"name": "…", "data": …} with a name of 1 to 128 characters.',
             );
           }
+          const data = (event['data'] ?? null) as Json;
+          const found = jsonFault({ name: event['name'], data }, 'event', maxEventDepth);
+          if (found) throw new RejectedPayload('not_storable', `The event ${found.fault}.`);
           return store(topics.signals, profile, 'io.fleetgraph.device.event-raised.v1', {
             deviceId,
             name: event['name'],
-            data: (event['data'] ?? null) as EventData<'io.fleetgraph.device.event-raised.v1'>['data'],
+            data: data as EventData<'io.fleetgraph.device.event-raised.v1'>['data'],
             at: clock.stamp(deviceId),
           });
         }

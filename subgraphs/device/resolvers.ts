@@ -9,7 +9,7 @@ import type { Resolvers } from '../../platform/graphql/subgraph.js';
 import type { Device, DeviceType } from './registry/device.js';
 import { pageOfDevices, type DeviceConnection, type DevicePageArguments } from './registry/device-page.js';
 import { findDevices, findTypes, listTypes } from './registry/device-rows.js';
-import { isStorableText } from './registry/registry-input.js';
+import { isStorableText } from '../../platform/database/storable.js';
 import type { RegistryMutations } from './registry/registry-mutations.js';
 
 /** Devices and types of one request: what is asked for in one tick is read in one statement. */

@@ -10,7 +10,7 @@ import type { Command } from './command.js';
 import { isPossibleId } from './command-input.js';
 import { lockCommands, saveCommands } from './command-rows.js';
 import { decide, evolve, type CommandEventType, type CommandInput } from './life-cycle.js';
-import { storableJson, storableText } from './storable-json.js';
+import { storableJson, storableText } from '../../../platform/database/storable.js';
 
 export const signalTypes = [
   'io.fleetgraph.command.dispatched.v1',

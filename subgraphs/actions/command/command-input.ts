@@ -1,7 +1,6 @@
 /** The arguments of the mutations, checked: what comes out of here can be decided on and stored. */
 import { FleetgraphError } from '../../../platform/errors.js';
-import type { Json } from './command.js';
-import { assertStorableJson, isStorableText } from './storable-json.js';
+import { assertStorableJson, isStorableText, type Json } from '../../../platform/database/storable.js';
 import { timeToLiveMs } from './time-to-live.js';
 
 export const maxParametersBytes = 16_384;

@@ -1,4 +1,5 @@
 /** A command, as the write model keeps it and the graph shows it. */
+import type { Json } from '../../../platform/database/storable.js';
 
 export const finalStatuses = ['SUCCEEDED', 'FAILED', 'REJECTED', 'EXPIRED', 'CANCELED'] as const;
 export const openStatuses = ['QUEUED', 'SENT', 'DELIVERED'] as const;
@@ -6,9 +7,6 @@ export const openStatuses = ['QUEUED', 'SENT', 'DELIVERED'] as const;
 export type FinalStatus = (typeof finalStatuses)[number];
 export type OpenStatus = (typeof openStatuses)[number];
 export type CommandStatus = OpenStatus | FinalStatus;
-
-/** A value as JSON knows it. */
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
 export interface Command {
   readonly id: string;

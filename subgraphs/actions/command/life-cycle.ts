@@ -8,7 +8,8 @@
  * late, twice or out of order changes nothing. So an at-least-once, reordered stream of signals has exactly-once effect.
  */
 import type { DomainEventType, EventData } from '../../../backbone/events/catalogue.js';
-import { isFinal, type Command, type CommandStatus, type Json } from './command.js';
+import type { Json } from '../../../platform/database/storable.js';
+import { isFinal, type Command, type CommandStatus } from './command.js';
 
 export type CommandEventType = Extract<DomainEventType, `io.fleetgraph.command.${string}`>;
 

@@ -2,7 +2,7 @@
 import type { DeviceDirectory, DeviceProfile } from '../../../backbone/devices/device-directory.js';
 import type { MetricDefinition } from '../../../backbone/events/catalogue.js';
 import type { Sql } from '../../../platform/database/sql.js';
-import { isStorableText } from '../registry/registry-input.js';
+import { isStorableText } from '../../../platform/database/storable.js';
 import { passwordMatches } from './secret.js';
 
 interface ProfileRow {

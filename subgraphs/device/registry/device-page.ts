@@ -11,7 +11,7 @@ import {
 import { FleetgraphError } from '../../../platform/errors.js';
 import type { Device } from './device.js';
 import { deviceColumns, toDevice, type DeviceRow } from './device-rows.js';
-import { isStorableText } from './registry-input.js';
+import { isStorableText } from '../../../platform/database/storable.js';
 
 export interface DeviceFilter {
   readonly search?: string | null;

@@ -1,7 +1,7 @@
 /** Devices and types in SQL: every statement is bound to a tenant. */
 import type { MetricDefinition } from '../../../backbone/events/catalogue.js';
 import type { Sql } from '../../../platform/database/sql.js';
-import type { JsonObject } from '../twin/merge-patch.js';
+import type { JsonObject } from '../../../platform/database/storable.js';
 import type { Device, DeviceType, Labels } from './device.js';
 
 export const deviceColumns = `d.id, d.tenant, d.name, d.type_id, d.status::text AS status, d.revision, d.desired, d.desired_version,

@@ -3,7 +3,8 @@ import type { MetricDefinition } from '../../../backbone/events/catalogue.js';
 import { makeEvent, type Event, type NewEvent } from '../../../backbone/events/envelope.js';
 import type { DomainEventType } from '../../../backbone/events/catalogue.js';
 import { FleetgraphError } from '../../../platform/errors.js';
-import { mergePatch, type JsonObject } from '../twin/merge-patch.js';
+import type { JsonObject } from '../../../platform/database/storable.js';
+import { mergePatch } from '../twin/merge-patch.js';
 
 export type Labels = Readonly<Record<string, string>>;
 

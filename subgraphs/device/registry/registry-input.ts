@@ -1,12 +1,9 @@
 /** The inputs of the mutations, checked: what comes out of here can be decided on and stored. */
 import { z } from 'zod';
+import { stateFault } from '../../../backbone/devices/device-state.js';
+import { isStorableText, type JsonObject } from '../../../platform/database/storable.js';
 import { FleetgraphError } from '../../../platform/errors.js';
-import { isObject, type Json, type JsonObject } from '../twin/merge-patch.js';
-
-/** PostgreSQL's text can hold neither U+0000 nor half of a surrogate pair. */
-export function isStorableText(text: string): boolean {
-  return !text.includes('\u0000') && text.isWellFormed();
-}
+import { isObject } from '../twin/merge-patch.js';
 
 const text = (min: number, max: number) =>
   z
@@ -38,10 +35,8 @@ const idempotencyKey = text(1, 200)
   .transform((value) => value ?? undefined);
 const optional = <T extends z.ZodType>(schema: T) => schema.nullish().transform((value) => value ?? undefined);
 
-const maxStateBytes = 65_536;
-const maxStateDepth = 32;
 const stateObject = z.unknown().transform((value, context): JsonObject => {
-  const fault = !isObject(value) ? 'must be a JSON object' : stateFault(value, maxStateDepth);
+  const fault = !isObject(value) ? 'must be a JSON object' : stateFault(value);
   if (fault !== undefined) {
     context.addIssue({ code: 'custom', message: fault });
     return z.NEVER;
@@ -125,30 +120,4 @@ export function readInput<Schema extends z.ZodType>(schema: Schema, input: unkno
     '',
   );
   throw new FleetgraphError('BAD_USER_INPUT', `${field} ${issue?.message ?? 'is wrong'}.`, { field });
-}
-
-function stateFault(value: JsonObject, maxDepth: number): string | undefined {
-  const depthFault = jsonFault(value, maxDepth);
-  if (depthFault !== undefined) return depthFault;
-  const bytes = Buffer.byteLength(JSON.stringify(value));
-  return bytes > maxStateBytes ? `is ${bytes} bytes of JSON; at most ${maxStateBytes} are kept` : undefined;
-}
-
-/** Why the value can't be stored as jsonb; undefined if it can. */
-function jsonFault(value: Json, depth: number): string | undefined {
-  if (depth < 0) return `is nested more than ${maxStateDepth} levels deep`;
-  if (typeof value === 'string') return isStorableText(value) ? undefined : 'has a character that can not be stored';
-  if (typeof value === 'number') return Number.isFinite(value) ? undefined : 'has a number that is not finite';
-  if (typeof value !== 'object' || value === null) return undefined;
-  for (const [key, member] of Object.entries(value)) {
-    if (!isStorableText(key)) return 'has a character that can not be stored';
-    const fault = jsonFault(member, depth - 1);
-    if (fault !== undefined) return fault;
-  }
-  return undefined;
-}
-
-/** Whether a report of a device can be kept; it came over MQTT and was never checked against this. */
-export function isStorableState(value: JsonObject): boolean {
-  return stateFault(value, maxStateDepth) === undefined;
 }

@@ -1,8 +1,5 @@
 /** JSON Merge Patch (RFC 7396). */
-export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
-export interface JsonObject {
-  readonly [key: string]: Json;
-}
+import type { JsonObject } from '../../../platform/database/storable.js';
 
 /** The target after the patch: members that are null in the patch are removed, objects merged, anything else replaced. */
 export function mergePatch(target: JsonObject, patch: JsonObject): JsonObject {

@@ -1,18 +1,18 @@
 /** What devices say that they are (`…/state`): merged into the reported half of the twin. */
 import type pg from 'pg';
 import type { EventBus } from '../../../backbone/bus/event-bus.js';
+import { stateFault } from '../../../backbone/devices/device-state.js';
 import { topics } from '../../../backbone/bus/topics.js';
 import { createConsumer, type DeliveredEvent } from '../../../backbone/consumer/consumer.js';
 import type { Event } from '../../../backbone/events/envelope.js';
 import { append } from '../../../backbone/store/event-store.js';
+import type { JsonObject } from '../../../platform/database/storable.js';
 import { inTransaction } from '../../../platform/database/sql.js';
 import type { Role } from '../../../platform/lifecycle/role.js';
 import type { Logger } from '../../../platform/observability/logger.js';
 import type { Registry } from '../../../platform/observability/metrics.js';
 import { decide, eventOf, evolve, streamOf } from '../registry/device.js';
 import { lockDevice, saveDevice } from '../registry/device-rows.js';
-import { isStorableState } from '../registry/registry-input.js';
-import type { JsonObject } from './merge-patch.js';
 
 type Report = Event<'io.fleetgraph.device.state-reported.v1'>;
 
@@ -26,8 +26,8 @@ export function createReportConsumer(options: {
   const apply = async (report: Report): Promise<void> => {
     const { tenant, data } = report;
     const reported = data.reported as JsonObject;
-    if (!isStorableState(reported))
-      throw new Error('The reported state is too large, too deep, or has characters that can not be stored.');
+    const fault = stateFault(reported);
+    if (fault !== undefined) throw new Error(`The reported state ${fault}.`);
     const at = new Date(data.at);
     await inTransaction(options.pool, async (sql) => {
       const device = await lockDevice(sql, tenant, data.deviceId);

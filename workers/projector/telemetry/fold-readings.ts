@@ -5,6 +5,7 @@
  */
 import { microsOf, startOfSpan, toMicros, type EpochMicros } from '../../../backbone/changes/time-series.js';
 import type { Event } from '../../../backbone/events/envelope.js';
+import { storableText } from '../../../platform/database/storable.js';
 
 export type MetricValue = number | boolean | string;
 export type TelemetryEvent = Event<'io.fleetgraph.telemetry.received.v1'>;
@@ -62,7 +63,7 @@ export function foldReadings(events: readonly TelemetryEvent[], range: StorableR
         refused += 1;
         continue;
       }
-      const metric = storable(name);
+      const metric = storableText(name);
       const identity = identityOf(deviceId, metric, atMicros);
       if (byIdentity.has(identity)) continue;
       byIdentity.set(identity, {
@@ -70,7 +71,7 @@ export function foldReadings(events: readonly TelemetryEvent[], range: StorableR
         deviceId,
         metric,
         atMicros,
-        value: typeof value === 'string' ? storable(value) : value,
+        value: typeof value === 'string' ? storableText(value) : value,
       });
     }
   }
@@ -143,11 +144,6 @@ function extreme(choose: (a: number, b: number) => number, a: number | null, b: 
 /** UTC days, as microseconds of their start, that the readings fall on. */
 export function daysOf(readings: readonly StoredReading[]): ReadonlySet<EpochMicros> {
   return new Set(readings.map(({ atMicros }) => startOfSpan(atMicros, microsOf.day)));
-}
-
-/** PostgreSQL stores neither NUL nor half of a surrogate pair; one such character must not cost the batch. */
-function storable(text: string): string {
-  return text.replace(/\0|\p{Cs}/gu, '\uFFFD');
 }
 
 function byKey(a: StoredReading, b: StoredReading): number {

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Json } from '../../../../subgraphs/actions/command/command.js';
 import {
   assertStorableJson,
   isStorableText,
   storableJson,
   storableText,
-} from '../../../../subgraphs/actions/command/storable-json.js';
-import { createDatabase, type TestDatabase } from '../../../world/database.js';
+  type Json,
+} from '../../platform/database/storable.js';
+import { createDatabase, type TestDatabase } from '../world/database.js';
 
 let database: TestDatabase;
 beforeAll(async () => {
