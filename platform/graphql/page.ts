@@ -2,6 +2,7 @@
  * Relay connections (https://relay.dev/graphql/connections.htm) over keysets: a cursor is the sort key and id of its
  * row, so that a page stays right while rows are added and removed in front of it.
  */
+import { isStorableText } from '../database/storable.js';
 import { FleetgraphError } from '../errors.js';
 
 export const maxPageSize = 200;
@@ -45,7 +46,9 @@ export function decodeCursor(
   if (cursor === null || cursor === undefined) return undefined;
   try {
     const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
-    if (Array.isArray(value) && value.length === length + 1 && value[0] === order) return value.slice(1).map(String);
+    const [of, ...key] = Array.isArray(value) ? value.map(String) : [];
+    // A cursor was made of a row: what no row can hold would only be an error of the database.
+    if (of === order && key.length === length && key.every(isStorableText)) return key;
   } catch {
     // falls through: whatever is wrong with it, the client gets the same answer
   }

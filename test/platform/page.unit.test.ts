@@ -20,6 +20,11 @@ test('what is not a cursor of this order is refused and never throws anything el
   );
 });
 
+test.each(['a\u0000', '\ud800', '\udc00b'])('a cursor with a key that no row can have is refused: %j', (key) => {
+  const refused = expect.objectContaining({ code: 'BAD_USER_INPUT', field: 'after' }) as Error;
+  expect(() => decodeCursor('NAME', encodeCursor('NAME', ['fine', key]), 2)).toThrow(refused);
+});
+
 test.each([0, -1, 201])('a page of %d is refused', (first) => {
   expect(() => pageSize({ first })).toThrow(/must be from 1 to 200/);
 });

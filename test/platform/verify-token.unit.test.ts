@@ -1,6 +1,6 @@
 import { base64url, exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
-import { beforeAll, expect, test } from 'vitest';
-import { bearerToken } from '../../platform/identity/verify-token.js';
+import { beforeAll, expect, test, vi } from 'vitest';
+import { bearerToken, createTokenVerifier } from '../../platform/identity/verify-token.js';
 import { createTestIssuer, type TestIssuer } from '../world/identity.js';
 
 let world: TestIssuer;
@@ -59,7 +59,6 @@ test.each([
   ['issuer', { issuer: 'https://elsewhere.test', audience: 'fleetgraph' }],
   ['audience', { issuer: 'https://issuer.test', audience: 'someone-else' }],
 ])('a token of another %s is refused', async (_what, names) => {
-  const { createTokenVerifier } = await import('../../platform/identity/verify-token.js');
   const elsewhere = createTokenVerifier({ keys: world.issuer.keys, ...names });
   await expect(elsewhere(await world.token('acme'))).rejects.toThrow(unauthenticated);
 });
@@ -80,4 +79,33 @@ test('takes the token out of an Authorization header', () => {
   expect(bearerToken('bearer abc')).toBe('abc');
   for (const header of [undefined, '', 'Basic abc', 'Bearer', 'Bearer a b'])
     expect(bearerToken(header)).toBeUndefined();
+});
+
+test('a token that was good is looked at anew after half a minute, and refused once it has expired', async () => {
+  let asked = 0;
+  const verifyToken = createTokenVerifier({
+    keys: (header, token) => {
+      asked += 1;
+      return world.issuer.keys(header, token);
+    },
+    ...{ issuer: 'https://issuer.test', audience: 'fleetgraph' },
+  });
+  const token = await world.token('acme', undefined, 60);
+  const begin = Date.now();
+  vi.useFakeTimers({ toFake: ['Date', 'performance'], now: begin });
+  try {
+    const first = await verifyToken(token);
+    expect(await verifyToken(token)).toEqual(first);
+    expect(asked).toBe(1);
+    vi.setSystemTime(begin + 31_000);
+    vi.advanceTimersByTime(31_000);
+    await verifyToken(token);
+    expect(asked).toBe(2);
+    vi.setSystemTime(begin + 67_000);
+    await expect(verifyToken(token)).rejects.toThrow('The token has expired');
+    // What was refused is not remembered as good.
+    await expect(verifyToken(`${token}x`)).rejects.toThrow(unauthenticated);
+  } finally {
+    vi.useRealTimers();
+  }
 });
