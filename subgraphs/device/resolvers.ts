@@ -57,12 +57,7 @@ export function createResolvers(options: { sql: Sql; mutations: RegistryMutation
       async deviceTypes(_: unknown, args: PageArguments, { identity }: DeviceContext) {
         const size = pageSize(args);
         const [after] = decodeCursor('TYPE', args.after, 1) ?? [];
-        const types = await listTypes(
-          sql,
-          identity.tenant,
-          after !== undefined && isStorableText(after) ? after : undefined,
-          size + 1,
-        );
+        const types = await listTypes(sql, identity.tenant, after, size + 1);
         return toConnection(types, size, args, ({ id }) => encodeCursor('TYPE', [id]));
       },
     },

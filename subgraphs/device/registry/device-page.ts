@@ -104,7 +104,7 @@ function conditions(tenant: string, filter: DeviceFilter): { where: string; para
   else {
     if (filter.search)
       add(`%${filter.search.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`, (place) => `d.name ILIKE ${place}::text`);
-    if (filter.typeId) add(filter.typeId, (place) => `d.type_id = ${place}::text`);
+    if (typeof filter.typeId === 'string') add(filter.typeId, (place) => `d.type_id = ${place}::text`);
     for (const { key, value } of filter.labels ?? []) {
       add(key, (keyPlace) => {
         parameters.push(value);
