@@ -40,9 +40,14 @@ export function createResolvers(options: { sql: Sql; mutations: RegistryMutation
   /** An entity that another subgraph refers to. There is no root field in front of it, so the scope is asked here. */
   const reference =
     <T>(type: string, load: (context: DeviceContext, id: string) => Promise<T | null>) =>
-    async ({ id }: { id: string }, context: DeviceContext): Promise<T | null> => {
+    async ({ id }: { id?: unknown }, context: DeviceContext): Promise<T | null> => {
       if (!context.identity.scopes.has('device:read'))
         throw new FleetgraphError('FORBIDDEN', `${type} asks for the scope device:read, which your token lacks.`);
+      // A representation is not checked against the schema, and one odd id would fail all that are loaded with it.
+      if (typeof id !== 'string')
+        throw new FleetgraphError('BAD_USER_INPUT', `A reference to a ${type} needs an "id" that is text.`, {
+          field: 'id',
+        });
       return load(context, id);
     };
   return {
