@@ -14,12 +14,14 @@ export interface SubgraphSources {
 }
 
 /** Longer than a subgraph waits for a consistency token (5 s) and PostgreSQL runs a statement for it. */
-const fetchTimeoutMs = 15_000;
+const defaultTimeoutMs = 15_000;
 
 export function createSubgraphSources(options: {
   urls: Readonly<Record<string, () => string>>;
   metrics: GatewayMetrics;
   log: Logger;
+  /** Milliseconds that a subgraph has to answer (default 15,000). */
+  timeoutMs?: number;
 }): SubgraphSources {
   const sources = new Map<string, GraphQLDataSource>();
   return {
@@ -40,12 +42,15 @@ class SubgraphSource extends RemoteGraphQLDataSource<GatewayContext> {
   readonly #metrics: GatewayMetrics;
   readonly #log: Logger;
 
-  constructor(name: string, url: string, { metrics, log }: { metrics: GatewayMetrics; log: Logger }) {
-    super({
-      url,
-      fetcher: (address, init) =>
-        fetch(address, { ...(init as RequestInit), signal: AbortSignal.timeout(fetchTimeoutMs) }),
-    });
+  constructor(
+    name: string,
+    url: string,
+    { metrics, log, timeoutMs = defaultTimeoutMs }: { metrics: GatewayMetrics; log: Logger; timeoutMs?: number },
+  ) {
+    super({ url });
+    // Apollo's fetcher would wait for ever.
+    const unbounded = this.fetcher;
+    this.fetcher = (address, init) => unbounded(address, { ...init, signal: AbortSignal.timeout(timeoutMs) });
     this.#name = name;
     this.#metrics = metrics;
     this.#log = log;
