@@ -1,8 +1,9 @@
 /** Devices and types in SQL: every statement is bound to a tenant. */
 import type { MetricDefinition } from '../../../backbone/events/catalogue.js';
+import { lockStream } from '../../../backbone/store/stream-lock.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import type { JsonObject } from '../../../platform/database/storable.js';
-import type { Device, DeviceType, Labels } from './device.js';
+import { streamOf, type Device, type DeviceType, type Labels } from './device.js';
 
 export const deviceColumns = `d.id, d.tenant, d.name, d.type_id, d.status::text AS status, d.revision, d.desired, d.desired_version,
   d.reported, d.reported_version, d.reported_at, d.created_at, d.updated_at,
@@ -53,13 +54,10 @@ export async function findDevices(sql: Sql, tenant: string, ids: readonly string
   return rows.map(toDevice);
 }
 
-/** The device, locked until the end of the transaction: changes of one device happen one after the other. */
+/** The device, its stream locked until the end of the transaction: changes of one device happen one after the other. */
 export async function lockDevice(transaction: Sql, tenant: string, id: string): Promise<Device | undefined> {
-  // Locked first, read second: the labels of a read that began before the lock could be those from before a change.
-  await transaction.query(
-    `SELECT d.id FROM device.devices d WHERE d.tenant = $1::text AND d.id = $2::text FOR UPDATE`,
-    [tenant, id],
-  );
+  // Locked first, read second: a read that began before the lock could be from before a change.
+  await lockStream(transaction, tenant, streamOf(id));
   return (await findDevices(transaction, tenant, [id]))[0];
 }
 

@@ -1,5 +1,6 @@
 import { makeEvent } from '../../../backbone/events/envelope.js';
 import { append } from '../../../backbone/store/event-store.js';
+import { lockStream } from '../../../backbone/store/stream-lock.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import type { Cause, DeviceType } from './device.js';
@@ -55,6 +56,7 @@ export async function defineType(
     createdAt: at,
     updatedAt: at,
   };
+  await lockStream(sql, tenant, streamOf(id));
   if (await insertType(sql, type)) return { eventId: await appendDefined(sql, type, cause) };
   const before = await lockType(sql, tenant, id);
   if (!before) throw new Error(`The type ${id} is neither new nor there.`);
@@ -88,6 +90,10 @@ async function appendDefined(sql: Sql, type: DeviceType, cause: Cause): Promise<
     tenant,
     data: { typeId: id, name, metrics: [...metrics], decoder, ...(description === null ? {} : { description }) },
   });
-  await append(sql, { tenant, stream: `device-type-${id}`, expectedRevision: type.revision - 1, events: [event] });
+  await append(sql, { tenant, stream: streamOf(id), expectedRevision: type.revision - 1, events: [event] });
   return event.id;
+}
+
+function streamOf(typeId: string): string {
+  return `device-type-${typeId}`;
 }
