@@ -10,9 +10,11 @@ export interface PresenceMessage {
 export function latestPresence(messages: readonly PresenceMessage[]): readonly PresenceMessage[] {
   const latest = new Map<string, PresenceMessage>();
   for (const message of messages) {
-    const before = latest.get(message.deviceId);
+    // By tenant, too: what one says of another's device must not hide what its own tenant says.
+    const key = JSON.stringify([message.tenant, message.deviceId]);
+    const before = latest.get(key);
     if (!before || message.session > before.session || (message.session === before.session && !message.online))
-      latest.set(message.deviceId, message);
+      latest.set(key, message);
   }
   return [...latest.values()];
 }

@@ -46,9 +46,12 @@ export function createPresenceConsumer(options: {
           });
         } else if (event.type === 'io.fleetgraph.presence.reset.v1') {
           await flush();
-          await sql.query('UPDATE device.devices SET online = false WHERE online AND presence_session < $1', [
-            Math.floor(event.data.session),
-          ]);
+          // The session is raised, or news of a connection from before the reset that comes late would count as newer.
+          await sql.query(
+            `UPDATE device.devices SET online = false, presence_session = $1::bigint - 1
+             WHERE online AND presence_session < $1::bigint`,
+            [Math.floor(event.data.session)],
+          );
         }
       }
       await flush();

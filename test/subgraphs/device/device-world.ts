@@ -11,6 +11,7 @@ import type { Scope } from '../../../platform/identity/identity.js';
 import { createMetrics } from '../../../platform/observability/metrics.js';
 import { createDeviceRole } from '../../../subgraphs/device/device.js';
 import { createDatabase, silentLog, type TestDatabase } from '../../world/database.js';
+import { eventually } from '../../world/eventually.js';
 import { createTestIssuer, type TestIssuer } from '../../world/identity.js';
 
 export interface Reply<Data> {
@@ -58,6 +59,8 @@ export interface DeviceWorld extends AsyncDisposable {
   refusal(query: string, variables?: Variables, as?: As): Promise<{ readonly code?: string; readonly field?: string }>;
   /** Publishes what a device says, as the bridge does. @returns the id of the signal. */
   signal(event: Pick<NewEvent, 'type' | 'data' | 'subject'> & Partial<NewEvent>): Promise<string>;
+  /** Resolves when both consumers of the role have handled every signal that was published. */
+  heard(): Promise<void>;
   /** The events of a stream, in order. */
   history(stream: string): Promise<readonly StoredEvent[]>;
   /** How many rows there are of each part of the write model, in all tenants. */
@@ -115,6 +118,13 @@ export async function createDeviceWorld(): Promise<DeviceWorld> {
       const made = makeEvent({ source: '/bridge', tenant: 'acme', ...event });
       await bus.publish(topics.signals, [encode(made)]);
       return made.id;
+    },
+    async heard() {
+      for (const group of ['device-presence', 'device-reports'])
+        await eventually(async () => {
+          const lag = (await bus.lag(group)).get(topics.signals);
+          if (lag !== 0) throw new Error(`${group} is ${lag} signals behind`);
+        });
     },
     async history(stream) {
       const { rows } = await database.pool.query<StoredEvent>(
