@@ -2,6 +2,7 @@
 import type { MetricDefinition } from '../../../backbone/events/catalogue.js';
 import { makeEvent, type Event, type NewEvent } from '../../../backbone/events/envelope.js';
 import type { DomainEventType } from '../../../backbone/events/catalogue.js';
+import { stateFault } from '../../../backbone/devices/device-state.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import type { JsonObject } from '../../../platform/database/storable.js';
 import { mergePatch } from '../twin/merge-patch.js';
@@ -93,7 +94,8 @@ export type DeviceFact =
 
 /**
  * What a command does to a device. No facts: there is nothing to do.
- * @throws FleetgraphError CONFLICT when the device is not what the caller believed, or no longer in service.
+ * @throws FleetgraphError CONFLICT when the device is not what the caller believed, or no longer in service; BAD_USER_INPUT
+ * when its state would be more than can be kept.
  */
 export function decide(device: Device, command: DeviceCommand): readonly DeviceFact[] {
   const deviceId = device.id;
@@ -138,6 +140,7 @@ export function decide(device: Device, command: DeviceCommand): readonly DeviceF
         );
       }
       const desired = command.merge ? mergePatch(device.desired, command.desired) : command.desired;
+      requireKeepable(desired, 'desired');
       return [
         {
           type: 'io.fleetgraph.device.desired-state-set.v1',
@@ -145,20 +148,30 @@ export function decide(device: Device, command: DeviceCommand): readonly DeviceF
         },
       ];
     }
-    case 'report':
+    case 'report': {
       // A report that is not newer than the last is late, or here again.
       if (device.reportedAt !== null && command.at <= device.reportedAt) return [];
+      const reported = mergePatch(device.reported, command.reported);
+      requireKeepable(reported, 'reported');
       return [
         {
           type: 'io.fleetgraph.device.reported-state-changed.v1',
-          data: {
-            deviceId,
-            reported: mergePatch(device.reported, command.reported),
-            version: device.reportedVersion + 1,
-          },
+          data: { deviceId, reported, version: device.reportedVersion + 1 },
         },
       ];
+    }
   }
+}
+
+/** The limits are those of a state, not of a patch: many small patches would get around them one by one. */
+function requireKeepable(state: JsonObject, half: 'desired' | 'reported'): void {
+  const fault = stateFault(state);
+  if (fault !== undefined)
+    throw new FleetgraphError(
+      'BAD_USER_INPUT',
+      `The ${half} state would be more than can be kept: it ${fault}. Remove members that are not needed any more.`,
+      { field: `input.${half}` },
+    );
 }
 
 /** The device after a fact. `at` is when it happened; for a report, when the device said it. */
