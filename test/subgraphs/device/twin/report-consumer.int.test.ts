@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDeviceWorld, type DeviceWorld } from '../device-world.js';
+import { createDeviceWorld, type DeviceWorld, type Reply } from '../device-world.js';
 import { mutate, mutations, readDevice, register, type DeviceView } from '../operations.js';
 
 let world: DeviceWorld;
@@ -97,7 +97,7 @@ describe('what a device reports', () => {
     const changes = Array.from({ length: 15 }, (_, n) => n);
     const replies = await Promise.all([
       ...changes.map((n) => world.graphql(mutations.setDesiredState, { input: { id, desired: { [`d${n}`]: n } } })),
-      (async () => {
+      (async (): Promise<Reply<unknown>> => {
         for (const n of changes) await report(id, n, { [`r${n}`]: n });
         return {};
       })(),
