@@ -30,7 +30,7 @@ export interface BridgeRoleOptions {
   readonly config: Config;
   readonly log: Logger;
   readonly metrics: Registry;
-  /** For the dead letters of its consumer. */
+  /** For undelivered commands, and the dead letters of its consumer. */
   readonly pool: pg.Pool;
   readonly bus: EventBus;
   readonly verifyToken: VerifyToken;
@@ -69,7 +69,7 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
     startedBroker();
     publisher.ready();
     await bus.ready();
-    await commands.consumer.ready();
+    await commands.role.ready();
   };
 
   return {
@@ -92,6 +92,7 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
         // Room for the topic and the headers beside the largest payload, and for one that is refused with a reason.
         maxPacketBytes: maxPayloadBytes * 16,
         onSubscribed: commands.deviceListens,
+        onAcknowledged: commands.deviceConfirmed,
       });
       app = createHttpService({ ...service, log, metrics, ready, maxBodyBytes });
       addIngestRoutes(app, {
@@ -105,14 +106,14 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
       });
       await broker.start();
       port = await listen(app, service);
-      await commands.consumer.start();
+      await commands.role.start();
       log.info({ port, mqttPort: broker.port() }, 'bridge is listening');
     },
     async stop() {
       // Intake first: what comes after this is not acknowledged.
       await app?.close();
       app = undefined;
-      await commands.consumer.stop();
+      await commands.role.stop();
       await broker?.stop();
       await presence.settled();
       await publisher.stop(drainMs);

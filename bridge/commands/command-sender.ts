@@ -1,12 +1,13 @@
 /**
- * Commands and desired states on their way down. A command goes out when its device is connected and listens; until then
- * it waits here, at most until it expires. What waits is held in memory: after a restart of the bridge a waiting command
- * is not sent any more and expires, which its sender sees.
+ * Commands and desired states on their way down. A command goes out when its device is connected and listens, in the order
+ * of the requests, and stays ours until the device has confirmed it (PUBACK) or it has ended: a device that comes back is
+ * sent again what it did not confirm, and so is one whose bridge was killed in between. Delivery is at-least-once; the id of
+ * a command tells a repetition.
  */
 import type pg from 'pg';
-import { topics } from '../../backbone/bus/topics.js';
 import type { EventBus } from '../../backbone/bus/event-bus.js';
-import { createConsumer } from '../../backbone/consumer/consumer.js';
+import { topics } from '../../backbone/bus/topics.js';
+import { createConsumer, type DeliveredEvent } from '../../backbone/consumer/consumer.js';
 import type { DeviceAddress, DownChannel } from '../../backbone/devices/device-topics.js';
 import { encode, makeEvent, type Event } from '../../backbone/events/envelope.js';
 import type { Role } from '../../platform/lifecycle/role.js';
@@ -15,17 +16,35 @@ import type { Registry } from '../../platform/observability/metrics.js';
 import type { BridgeMetrics } from '../bridge-metrics.js';
 import type { DurablePublisher } from '../intake/durable-publisher.js';
 import type { EmbeddedBroker } from '../mqtt/embedded-broker.js';
-
-type Requested = Event<'io.fleetgraph.command.requested.v1'>;
+import { createConfirmations } from './confirmations.js';
+import { createUndeliveredCommands, type RequestedCommand } from './undelivered-commands.js';
 
 export interface CommandSender {
-  readonly consumer: Role;
-  /** Sends what waits for a device, now that it listens. */
-  readonly deviceListens: (device: DeviceAddress, channel: DownChannel) => void;
+  /** Takes up what a bridge before this one left undelivered, and begins to consume; stops and writes what was confirmed. */
+  readonly role: Role;
+  /** Sends what waits for a device, now that it listens in this session. */
+  readonly deviceListens: (device: DeviceAddress, channel: DownChannel, session: number) => void;
+  /** A device has confirmed what it was sent. */
+  readonly deviceConfirmed: (device: DeviceAddress, channel: DownChannel, payload: string) => void;
 }
 
-const maxWaitingPerDevice = 100;
-const maxWaitingDevices = 100_000;
+interface Undelivered {
+  readonly command: RequestedCommand;
+  /** Session that it was last sent in; undefined while it waits. */
+  sentIn: number | undefined;
+}
+
+const maxPerDevice = 100;
+const maxDevices = 100_000;
+
+const endings = [
+  'io.fleetgraph.command.canceled.v1',
+  'io.fleetgraph.command.expired.v1',
+  'io.fleetgraph.command.succeeded.v1',
+  'io.fleetgraph.command.failed.v1',
+  'io.fleetgraph.command.rejected.v1',
+] as const;
+type Ending = Event<(typeof endings)[number]>;
 
 export function createCommandSender(options: {
   broker: () => EmbeddedBroker;
@@ -37,10 +56,12 @@ export function createCommandSender(options: {
   bridgeMetrics: BridgeMetrics;
 }): CommandSender {
   const { broker, publisher, log, bridgeMetrics } = options;
-  const waiting = new Map<string, Requested[]>();
+  const store = createUndeliveredCommands(options.pool);
+  const confirmations = createConfirmations({ store, log });
+  const undelivered = new Map<string, Undelivered[]>();
 
   const signal = (
-    command: Requested,
+    command: RequestedCommand,
     type: 'io.fleetgraph.command.dispatched.v1' | 'io.fleetgraph.command.received.v1',
   ): void => {
     const { commandId, deviceId } = command.data;
@@ -59,49 +80,65 @@ export function createCommandSender(options: {
       .catch((error: unknown) => log.warn({ commandId, err: error }, 'the way of a command was not published'));
   };
 
-  const trySend = (command: Requested): boolean => {
+  const forget = (deviceId: string, commandId: string): void => {
+    const rest = undelivered.get(deviceId)?.filter(({ command }) => command.data.commandId !== commandId);
+    if (rest?.length) undelivered.set(deviceId, rest);
+    else undelivered.delete(deviceId);
+  };
+
+  const send = (entry: Undelivered): void => {
+    const { command } = entry;
     const { commandId: id, deviceId, name, parameters, expiresAt } = command.data;
-    const device = { tenant: command.tenant, deviceId };
-    const sent = broker().send(device, 'command', JSON.stringify({ id, name, parameters, expiresAt }), () =>
-      signal(command, 'io.fleetgraph.command.received.v1'),
+    if (isExpired(command)) return;
+    const session = broker().send(
+      { tenant: command.tenant, deviceId },
+      'command',
+      JSON.stringify({ id, name, parameters, expiresAt }),
     );
-    if (!sent) return false;
+    if (session === undefined) return;
+    entry.sentIn = session;
     bridgeMetrics.commands.inc({ result: 'dispatched' });
     signal(command, 'io.fleetgraph.command.dispatched.v1');
-    return true;
   };
 
-  const isExpired = ({ data }: Requested): boolean => Date.parse(data.expiresAt) <= Date.now();
-
-  const keep = (command: Requested): void => {
-    const { deviceId } = command.data;
-    const queue = (waiting.get(deviceId) ?? []).filter((other) => !isExpired(other));
-    if (queue.length >= maxWaitingPerDevice || (!waiting.has(deviceId) && waiting.size >= maxWaitingDevices)) {
-      bridgeMetrics.commands.inc({ result: 'overflowed' });
-      log.warn(
-        { tenant: command.tenant, deviceId, commandId: command.data.commandId },
-        'too many commands wait for the device; this one will expire',
-      );
-      return;
+  /** Whether there is room for the command, and it is not here yet. */
+  const isToBeKept = (command: RequestedCommand): boolean => {
+    const { deviceId, commandId } = command.data;
+    if (isExpired(command)) {
+      bridgeMetrics.commands.inc({ result: 'expired' });
+      return false;
     }
-    bridgeMetrics.commands.inc({ result: 'waiting' });
-    waiting.set(deviceId, [...queue, command]);
+    const known = undelivered.get(deviceId);
+    if (known?.some((other) => other.command.data.commandId === commandId)) return false;
+    if ((known?.length ?? 0) < maxPerDevice && (known || undelivered.size < maxDevices)) return true;
+    bridgeMetrics.commands.inc({ result: 'overflowed' });
+    log.warn(
+      { tenant: command.tenant, deviceId, commandId },
+      'too many commands wait for the device; this one will expire',
+    );
+    return false;
   };
 
-  const take = (event: Event): void => {
+  const keep = (command: RequestedCommand): Undelivered => {
+    const entry: Undelivered = { command, sentIn: undefined };
+    const { deviceId } = command.data;
+    undelivered.set(deviceId, [...(undelivered.get(deviceId) ?? []), entry]);
+    return entry;
+  };
+
+  const request = (command: RequestedCommand): void => {
+    const isFirst = undelivered.get(command.data.deviceId)?.every(({ sentIn }) => sentIn !== undefined) ?? true;
+    const entry = keep(command);
+    // Behind one that waits, it waits, too: the order is kept.
+    if (isFirst) send(entry);
+    if (entry.sentIn === undefined) bridgeMetrics.commands.inc({ result: 'waiting' });
+  };
+
+  const take = (event: Event, kept: ReadonlySet<Event>): void => {
     switch (event.type) {
       case 'io.fleetgraph.command.requested.v1':
-        if (isExpired(event)) bridgeMetrics.commands.inc({ result: 'expired' });
-        else if (waiting.has(event.data.deviceId) || !trySend(event)) keep(event);
+        if (kept.has(event)) request(event);
         return;
-      case 'io.fleetgraph.command.canceled.v1':
-      case 'io.fleetgraph.command.expired.v1': {
-        const { commandId, deviceId } = event.data;
-        const rest = waiting.get(deviceId)?.filter(({ data }) => data.commandId !== commandId);
-        if (rest?.length) waiting.set(deviceId, rest);
-        else waiting.delete(deviceId);
-        return;
-      }
       case 'io.fleetgraph.device.desired-state-set.v1':
         broker().send(
           { tenant: event.tenant, deviceId: event.data.deviceId },
@@ -110,42 +147,78 @@ export function createCommandSender(options: {
         );
         return;
       case 'io.fleetgraph.device.decommissioned.v1':
-        waiting.delete(event.data.deviceId);
+        undelivered.delete(event.data.deviceId);
         broker().kick({ tenant: event.tenant, deviceId: event.data.deviceId });
         return;
       case 'io.fleetgraph.device.credentials-rotated.v1':
         broker().kick({ tenant: event.tenant, deviceId: event.data.deviceId });
         return;
       default:
-        return;
+        if (isEnding(event)) forget(event.data.deviceId, event.data.commandId);
     }
   };
 
+  const consumer = createConsumer({
+    ...options,
+    name: 'bridge-commands',
+    topics: [topics.events],
+    types: [
+      'io.fleetgraph.command.requested.v1',
+      ...endings,
+      'io.fleetgraph.device.desired-state-set.v1',
+      'io.fleetgraph.device.decommissioned.v1',
+      'io.fleetgraph.device.credentials-rotated.v1',
+    ],
+    async handle(delivered: readonly DeliveredEvent[]) {
+      const events = delivered.map(({ event }) => event);
+      const added = events.flatMap((event) =>
+        event.type === 'io.fleetgraph.command.requested.v1' && isToBeKept(event) ? [event] : [],
+      );
+      // Durable first: when this fails, the batch comes again and nothing has happened yet.
+      await store.change({
+        added,
+        endedCommandIds: events.flatMap((event) => (isEnding(event) ? [event.data.commandId] : [])),
+        endedDeviceIds: events.flatMap((event) =>
+          event.type === 'io.fleetgraph.device.decommissioned.v1' ? [event.data.deviceId] : [],
+        ),
+      });
+      const kept = new Set<Event>(added);
+      for (const event of events) take(event, kept);
+    },
+  });
+
   return {
-    consumer: createConsumer({
-      ...options,
-      name: 'bridge-commands',
-      topics: [topics.events],
-      types: [
-        'io.fleetgraph.command.requested.v1',
-        'io.fleetgraph.command.canceled.v1',
-        'io.fleetgraph.command.expired.v1',
-        'io.fleetgraph.device.desired-state-set.v1',
-        'io.fleetgraph.device.decommissioned.v1',
-        'io.fleetgraph.device.credentials-rotated.v1',
-      ],
-      async handle(events) {
-        for (const { event } of events) take(event);
+    role: {
+      ...consumer,
+      async start() {
+        for (const command of await store.load()) keep(command);
+        await consumer.start();
       },
-    }),
-    deviceListens(device, channel) {
+      async stop() {
+        await consumer.stop();
+        await confirmations.stop();
+      },
+    },
+    deviceConfirmed({ deviceId }, channel, payload) {
       if (channel !== 'command') return;
-      const queue = waiting.get(device.deviceId);
-      waiting.delete(device.deviceId);
-      for (const command of queue ?? []) {
-        if (isExpired(command)) bridgeMetrics.commands.inc({ result: 'expired' });
-        else if (!trySend(command)) keep(command);
-      }
+      const { id } = JSON.parse(payload) as { id: string };
+      const entry = undelivered.get(deviceId)?.find(({ command }) => command.data.commandId === id);
+      if (!entry) return;
+      forget(deviceId, id);
+      confirmations.add(id);
+      signal(entry.command, 'io.fleetgraph.command.received.v1');
+    },
+    deviceListens(device, channel, session) {
+      if (channel !== 'command') return;
+      for (const entry of undelivered.get(device.deviceId) ?? []) if (entry.sentIn !== session) send(entry);
     },
   };
+}
+
+function isEnding(event: Event): event is Ending {
+  return (endings as readonly string[]).includes(event.type);
+}
+
+function isExpired({ data }: RequestedCommand): boolean {
+  return Date.parse(data.expiresAt) <= Date.now();
 }

@@ -10,6 +10,7 @@ import { Aedes, type AedesPublishPacket, type Client, type PublishPacket, type S
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { DeviceDirectory, DeviceProfile } from '../../backbone/devices/device-directory.js';
 import {
+  downChannels,
   isAllowed,
   parseUpTopic,
   topicOf,
@@ -30,9 +31,8 @@ export interface EmbeddedBroker {
   /** Listens. @throws StartupError when the port is taken. */
   start(): Promise<void>;
   port(): number;
-  isSubscribed(device: DeviceAddress, channel: DownChannel): boolean;
-  /** Sends to a connected device with QoS 1. @returns false if it isn't connected or doesn't listen. */
-  send(device: DeviceAddress, channel: DownChannel, payload: string, onAcknowledged?: () => void): boolean;
+  /** Sends to a connected device with QoS 1. @returns its session; undefined if it isn't connected or doesn't listen. */
+  send(device: DeviceAddress, channel: DownChannel, payload: string): number | undefined;
   /** Closes the connection of a device, if it has one. */
   kick(device: DeviceAddress): void;
   /** Stops listening and closes every connection, each with its offline signal. */
@@ -50,21 +50,24 @@ export interface EmbeddedBrokerOptions {
   readonly metrics: BridgeMetrics;
   /** A packet larger than this closes the connection before it is held in memory whole. */
   readonly maxPacketBytes: number;
-  /** Called when a device subscribes to a topic of its own. */
-  readonly onSubscribed: (device: DeviceAddress, channel: DownChannel) => void;
+  /** Called when a device acknowledges (PUBACK) what it was sent, in this session or one before. */
+  readonly onAcknowledged: (device: DeviceAddress, channel: DownChannel, payload: string) => void;
+  /** Called when a device listens on a topic of its own: it subscribed, or came back to a session in which it had. */
+  readonly onSubscribed: (device: DeviceAddress, channel: DownChannel, session: number) => void;
 }
 
 /** What the broker knows of a connection. */
 interface Connection {
   profile: DeviceProfile | undefined;
   session: number;
-  readonly subscriptions: Set<string>;
+  readonly subscriptions: Set<DownChannel>;
   willTopic: string | undefined;
   /** `bytesRead` of its socket when the last packet was seen. */
   bytesSeen: number;
-  /** What to call at the next PUBACKs. A client acknowledges in the order of receipt (MQTT 3.1.1, section 4.6). */
-  readonly acknowledgements: (() => void)[];
 }
+
+/** What was acknowledged, as the broker kept it; it may have nothing of it left. */
+type AcknowledgedPacket = Partial<Pick<PublishPacket, 'topic' | 'payload'>>;
 
 /** Where messages go that were taken in or refused: `$` topics match no wildcard, and nobody is allowed this one. */
 const sink = '$fleetgraph/taken';
@@ -88,7 +91,6 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
         subscriptions: new Set(),
         willTopic: undefined,
         bytesSeen: 0,
-        acknowledgements: [],
       };
       connections.set(client, connection);
     }
@@ -230,6 +232,9 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
     online.set(connection.profile.deviceId, client);
     metrics.connected.set(online.size);
     presence.changed(connection.profile, { online: true, session: connection.session, reason: 'connected' });
+    // A session that was kept has its subscriptions from before the connection.
+    for (const channel of connection.subscriptions)
+      options.onSubscribed(connection.profile, channel, connection.session);
   });
   const onGone = (client: Client): void => {
     const { profile, session } = connectionOf(client);
@@ -241,25 +246,29 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
   };
   broker.on('clientDisconnect', onGone);
   broker.on('subscribe', (subscriptions: Subscription[], client: Client) => {
-    const { profile, subscriptions: granted } = connectionOf(client);
+    const { profile, session, subscriptions: granted } = connectionOf(client);
     if (!profile) return;
     for (const { topic, qos } of subscriptions) {
-      const channel = (['command', 'desired'] as const).find((name) => topic === topicOf(profile, name));
+      const channel = downChannels.find((name) => topic === topicOf(profile, name));
       if (channel === undefined || (qos as number) === 128) continue;
       granted.add(channel);
-      options.onSubscribed(profile, channel);
+      if (session !== 0) options.onSubscribed(profile, channel, session);
     }
   });
   broker.on('unsubscribe', (topicNames: string[], client: Client) => {
     const { profile, subscriptions } = connectionOf(client);
     if (!profile || client.closed) return;
-    for (const channel of ['command', 'desired'] as const)
+    for (const channel of downChannels)
       if (topicNames.includes(topicOf(profile, channel))) subscriptions.delete(channel);
   });
   broker.on('ping', (_packet, client: Client) => packetSeen(client));
-  broker.on('ack', (_packet, client: Client) => {
+  broker.on('ack', (acknowledged, client: Client) => {
     packetSeen(client);
-    connectionOf(client).acknowledgements.shift()?.();
+    const { profile } = connectionOf(client);
+    if (!profile) return;
+    const { topic, payload } = (acknowledged as AcknowledgedPacket | undefined) ?? {};
+    const channel = downChannels.find((name) => topic === topicOf(profile, name));
+    if (channel !== undefined && payload !== undefined) options.onAcknowledged(profile, channel, payload.toString());
   });
   broker.on('clientError', (client: Client, error: Error) =>
     log.debug({ clientId: client.id, err: error }, 'connection of a device broke'),
@@ -283,7 +292,7 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
       socket.destroy();
     });
   });
-  const send = (device: DeviceAddress, channel: DownChannel, payload: string, onAcknowledged?: () => void): boolean => {
+  const send: EmbeddedBroker['send'] = (device, channel, payload) => {
     const client = online.get(device.deviceId);
     const connection = client && connectionOf(client);
     if (
@@ -293,8 +302,7 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
       !connection.subscriptions.has(channel) ||
       connection.profile?.tenant !== device.tenant
     )
-      return false;
-    connection.acknowledgements.push(onAcknowledged ?? (() => undefined));
+      return undefined;
     client.publish(
       {
         cmd: 'publish',
@@ -308,7 +316,7 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
         if (error) log.debug({ deviceId: device.deviceId, err: error }, 'a message to a device was not written');
       },
     );
-    return true;
+    return connection.session;
   };
 
   return {
@@ -319,10 +327,6 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
       });
     },
     port: () => (server.address() as AddressInfo).port,
-    isSubscribed: (device, channel) => {
-      const client = online.get(device.deviceId);
-      return client !== undefined && connectionOf(client).subscriptions.has(channel);
-    },
     send,
     kick(device) {
       const client = online.get(device.deviceId);
