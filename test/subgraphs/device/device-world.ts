@@ -8,6 +8,7 @@ import { readConfig } from '../../../platform/config/config.js';
 import { createPool } from '../../../platform/database/pool.js';
 import { createPrisma } from '../../../platform/database/prisma.js';
 import type { Scope } from '../../../platform/identity/identity.js';
+import type { ServiceRole } from '../../../platform/lifecycle/role.js';
 import { createMetrics } from '../../../platform/observability/metrics.js';
 import { createDeviceRole } from '../../../subgraphs/device/device.js';
 import { createDatabase, silentLog, type TestDatabase } from '../../world/database.js';
@@ -51,6 +52,7 @@ export interface DeviceWorld extends AsyncDisposable {
   readonly bus: EventBus;
   readonly issuer: TestIssuer;
   readonly directory: DeviceDirectory;
+  readonly role: ServiceRole;
   readonly url: string;
   graphql<Data>(query: string, variables?: Variables, as?: As): Promise<Reply<Data>>;
   /** The data of an operation that must not have errors. */
@@ -86,6 +88,7 @@ export async function createDeviceWorld(): Promise<DeviceWorld> {
     bus,
     issuer,
     directory: role.directory,
+    role,
     get url() {
       return `http://127.0.0.1:${role.port()}/graphql`;
     },

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { eventually } from '../../../world/eventually.js';
 import { createDeviceWorld, type DeviceWorld } from '../device-world.js';
 import { mutate, mutations, register, typeFields, typeQuery, type TypeView } from '../operations.js';
 
@@ -57,6 +58,30 @@ it('lets a metric change its kind until there is a device of the type', async ()
   });
   const { deviceType } = await mutate(world, 'defineDeviceType', define('STRING', [{ name: 'more', kind: 'NUMBER' }]));
   expect(deviceType).toMatchObject({ revision: 3, metrics: [{ kind: 'STRING' }, { name: 'more' }] });
+});
+
+it('waits for a registration that is not committed yet before it decides whether a kind may change', async () => {
+  const define = (kind: string) => ({ input: { id: 'raced', name: 'R', metrics: [{ name: 'level', kind }] } });
+  await mutate(world, 'defineDeviceType', define('NUMBER').input);
+  const client = await world.database.pool.connect();
+  try {
+    await client.query('BEGIN');
+    await client.query(
+      `INSERT INTO device.devices (id, tenant, name, type_id, revision, created_at, updated_at)
+       VALUES ('dev_raced', 'acme', 'Raced', 'raced', 1, now(), now())`,
+    );
+    const refusal = world.refusal(mutations.defineDeviceType, define('STRING'));
+    await eventually(async () => {
+      const { rows } = await world.database.pool.query(
+        `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      );
+      expect(rows).toHaveLength(1);
+    });
+    await client.query('COMMIT');
+    expect(await refusal).toEqual({ code: 'CONFLICT', field: 'input.metrics' });
+  } finally {
+    client.release();
+  }
 });
 
 it('gives each definition that comes at once a revision of its own', async () => {
