@@ -74,7 +74,7 @@ describe('another tenant', () => {
     expect(await world.data(typeQuery, { id: 'secret-type' })).toMatchObject({ deviceType: { name: 'Ours' } });
     const input = { idempotencyKey: 'same-key' };
     const ours = await register(world, input);
-    const theirs = await register(world, input, thief);
+    const theirs = await register(world, input, { tenant: 'third' });
     expect(theirs.device.id).not.toBe(ours.device.id);
     expect(theirs.credentials).not.toBeNull();
   });
