@@ -67,8 +67,8 @@ export interface DeviceWorld extends AsyncDisposable {
   history(stream: string): Promise<readonly StoredEvent[]>;
   /** How many rows there are of each part of the write model, in all tenants. */
   census(): Promise<Readonly<Record<string, number>>>;
-  /** Events that no consumer could handle. */
-  deadLetters(): Promise<number>;
+  /** How many signals of a device no consumer could handle. */
+  deadLetters(deviceId: string): Promise<number>;
 }
 
 export async function createDeviceWorld(): Promise<DeviceWorld> {
@@ -149,8 +149,8 @@ export async function createDeviceWorld(): Promise<DeviceWorld> {
       );
       return rows[0] ?? {};
     },
-    async deadLetters() {
-      const { rows } = await database.pool.query('SELECT 1 FROM dead_letters.dead_letters');
+    async deadLetters(deviceId) {
+      const { rows } = await database.pool.query('SELECT 1 FROM dead_letters.dead_letters WHERE key = $1', [deviceId]);
       return rows.length;
     },
     async [Symbol.asyncDispose]() {

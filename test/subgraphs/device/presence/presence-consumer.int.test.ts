@@ -120,7 +120,7 @@ describe('the filter "online"', () => {
     const id = await newDevice();
     await hear(id, true, 9_000_000);
     expect(await settled(id)).toEqual([true]);
-    expect(await world.deadLetters()).toBe(0);
+    expect(await world.deadLetters('dev_absent')).toBe(0);
   });
 
   it('is no change of the device: no revision, no event', async () => {

@@ -89,7 +89,7 @@ describe('what a device reports', () => {
     const nothing = { values: {}, version: 0, at: null };
     expect(await twinOf(id)).toEqual(nothing);
     expect(await twinOf(ended)).toEqual(nothing);
-    expect(await world.deadLetters()).toBe(0);
+    for (const about of [id, ended, 'dev_absent']) expect(await world.deadLetters(about)).toBe(0);
   });
 
   it('changes a device at the same time as people do, and nothing is lost', async () => {
@@ -110,7 +110,7 @@ describe('what a device reports', () => {
     expect((await world.history(`device-${id}`)).map(({ revision }) => revision)).toEqual(
       Array.from({ length: 31 }, (_, n) => n + 1),
     );
-    expect(await world.deadLetters()).toBe(0);
+    expect(await world.deadLetters(id)).toBe(0);
   });
 
   it('does not put the time of the last change back', async () => {
@@ -130,6 +130,6 @@ describe('what a device reports', () => {
     // Three tries of the consumer lie between: at once, after one second and after two.
     await world.heard();
     expect(await twinOf(id)).toEqual({ values: { kept: 'x'.repeat(40_000), small: 1 }, version: 2, at: at(2_000) });
-    expect(await world.deadLetters()).toBe(1);
+    expect(await world.deadLetters(id)).toBe(1);
   }, 30_000);
 });
