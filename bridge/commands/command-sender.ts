@@ -101,22 +101,28 @@ export function createCommandSender(options: {
     signal(command, 'io.fleetgraph.command.dispatched.v1');
   };
 
-  /** Whether there is room for the command, and it is not here yet. */
-  const isToBeKept = (command: RequestedCommand): boolean => {
-    const { deviceId, commandId } = command.data;
-    if (isExpired(command)) {
-      bridgeMetrics.commands.inc({ result: 'expired' });
-      return false;
+  /** Those of the requests that are new, in time, and find room. */
+  const admit = (requests: readonly RequestedCommand[]): readonly RequestedCommand[] => {
+    const admitted = new Map<string, RequestedCommand>();
+    const perDevice = new Map<string, number>();
+    for (const command of requests) {
+      const { deviceId, commandId } = command.data;
+      const known = undelivered.get(deviceId) ?? [];
+      const count = perDevice.get(deviceId) ?? known.length;
+      if (isExpired(command)) bridgeMetrics.commands.inc({ result: 'expired' });
+      else if (admitted.has(commandId) || known.some((other) => other.command.data.commandId === commandId)) continue;
+      else if (count < maxPerDevice && (count > 0 || undelivered.size + perDevice.size < maxDevices)) {
+        admitted.set(commandId, command);
+        perDevice.set(deviceId, count + 1);
+      } else {
+        bridgeMetrics.commands.inc({ result: 'overflowed' });
+        log.warn(
+          { tenant: command.tenant, deviceId, commandId },
+          'too many commands wait for the device; this one will expire',
+        );
+      }
     }
-    const known = undelivered.get(deviceId);
-    if (known?.some((other) => other.command.data.commandId === commandId)) return false;
-    if ((known?.length ?? 0) < maxPerDevice && (known || undelivered.size < maxDevices)) return true;
-    bridgeMetrics.commands.inc({ result: 'overflowed' });
-    log.warn(
-      { tenant: command.tenant, deviceId, commandId },
-      'too many commands wait for the device; this one will expire',
-    );
-    return false;
+    return [...admitted.values()];
   };
 
   const keep = (command: RequestedCommand): Undelivered => {
@@ -171,9 +177,7 @@ export function createCommandSender(options: {
     ],
     async handle(delivered: readonly DeliveredEvent[]) {
       const events = delivered.map(({ event }) => event);
-      const added = events.flatMap((event) =>
-        event.type === 'io.fleetgraph.command.requested.v1' && isToBeKept(event) ? [event] : [],
-      );
+      const added = admit(events.filter((event) => event.type === 'io.fleetgraph.command.requested.v1'));
       // Durable first: when this fails, the batch comes again and nothing has happened yet.
       await store.change({
         added,

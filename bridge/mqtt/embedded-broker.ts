@@ -18,13 +18,13 @@ import {
   type DownChannel,
 } from '../../backbone/devices/device-topics.js';
 import { portError } from '../../platform/http/service.js';
-import { pause } from '../../platform/lifecycle/wait.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import { isObject, parseJson, RejectedPayload } from '../decoders/decoder.js';
 import type { BridgeMetrics } from '../bridge-metrics.js';
 import type { Intake } from '../intake/intake.js';
 import type { Rejections } from '../intake/rejections.js';
-import { createLoginThrottle } from './login-throttle.js';
+import { createConnections, type Sent } from './connections.js';
+import { createDeviceLogin } from './device-login.js';
 import type { PresenceSignals } from './presence-signals.js';
 
 export interface EmbeddedBroker {
@@ -56,46 +56,17 @@ export interface EmbeddedBrokerOptions {
   readonly onSubscribed: (device: DeviceAddress, channel: DownChannel, session: number) => void;
 }
 
-/** What the broker knows of a connection. */
-interface Connection {
-  profile: DeviceProfile | undefined;
-  session: number;
-  readonly subscriptions: Set<DownChannel>;
-  willTopic: string | undefined;
-  /** `bytesRead` of its socket when the last packet was seen. */
-  bytesSeen: number;
-}
-
-/** What was acknowledged, as the broker kept it; it may have nothing of it left. */
-type AcknowledgedPacket = Partial<Pick<PublishPacket, 'topic' | 'payload'>>;
-
 /** Where messages go that were taken in or refused: `$` topics match no wildcard, and nobody is allowed this one. */
 const sink = '$fleetgraph/taken';
-/** MQTT 3.1.1, section 3.2.2.3: server unavailable, bad user name or password. */
-const returnCodes = { unavailable: 3, badCredentials: 4 } as const;
 
 export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Promise<EmbeddedBroker> {
   const { log, directory, intake, presence, rejections, metrics } = options;
-  const throttle = createLoginThrottle();
-  const connections = new WeakMap<Client, Connection>();
+  const login = createDeviceLogin({ directory, metrics, log });
+  const connectionOf = createConnections();
   const online = new Map<string, Client>();
   let stopping = false;
   const broker = await Aedes.createBroker({ concurrency: 10_000, queueLimit: 1_000, connectTimeout: 10_000 });
 
-  const connectionOf = (client: Client): Connection => {
-    let connection = connections.get(client);
-    if (!connection) {
-      connection = {
-        profile: undefined,
-        session: 0,
-        subscriptions: new Set(),
-        willTopic: undefined,
-        bytesSeen: 0,
-      };
-      connections.set(client, connection);
-    }
-    return connection;
-  };
   const packetSeen = (client: Client): void => {
     connectionOf(client).bytesSeen = (client.conn as Socket).bytesRead;
   };
@@ -107,51 +78,26 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
   };
 
   broker.authenticate = (client, username, password, done) => {
-    const address = (client.conn as Socket).remoteAddress ?? '';
-    const refuse = (returnCode: 3 | 4, message: string) =>
-      done(Object.assign(new Error(message), { returnCode }), null);
-    void (async () => {
-      try {
-        await pause(throttle.delayMs(address));
-        const profile = await directory.authenticate({
-          clientId: client.id,
-          username: username ?? '',
-          password: password?.toString() ?? '',
-        });
-        const connection = connectionOf(client);
-        if (!profile) {
-          throttle.failed(address);
-          metrics.logins.inc({ result: 'denied' });
-          log.warn(
-            { clientId: client.id.slice(0, 128), address },
-            'a device was denied: unknown client id, wrong password, or decommissioned',
-          );
-          refuse(returnCodes.badCredentials, 'bad user name or password');
-        } else if (connection.willTopic !== undefined && connection.willTopic !== topicOf(profile, 'presence')) {
-          metrics.logins.inc({ result: 'denied' });
-          log.warn(
-            { tenant: profile.tenant, deviceId: profile.deviceId },
-            'a device was denied: its will is not on its own topic "presence"',
-          );
-          refuse(returnCodes.badCredentials, 'the will is not on the presence topic of the device');
-        } else {
-          throttle.succeeded(address);
-          metrics.logins.inc({ result: 'accepted' });
-          connection.profile = profile;
-          done(null, true);
-        }
-      } catch (error) {
-        metrics.logins.inc({ result: 'unavailable' });
-        log.warn({ err: error }, 'a device was denied: its credentials could not be checked');
-        refuse(returnCodes.unavailable, 'credentials can not be checked now');
-      }
-    })();
+    const connection = connectionOf(client);
+    void login({
+      ...{ clientId: client.id, username: username ?? '', password: password?.toString() ?? '' },
+      address: (client.conn as Socket).remoteAddress ?? '',
+      willTopic: connection.willTopic,
+    }).then((outcome) => {
+      if ('profile' in outcome) {
+        connection.profile = outcome.profile;
+        done(null, true);
+      } else done(Object.assign(new Error(outcome.message), { returnCode: outcome.returnCode }), null);
+    });
   };
 
   broker.authorizeSubscribe = (client, subscription, done) => {
     packetSeen(client);
     const { profile } = connectionOf(client);
     const allowed = profile !== undefined && isAllowed(profile, 'subscribe', subscription.topic);
+    const channel = profile && downChannels.find((name) => subscription.topic === topicOf(profile, name));
+    // Also asked for the subscriptions of a session that was kept, before its connection is ready.
+    if (channel !== undefined) connectionOf(client).subscriptions.set(channel, subscription.qos);
     if (!allowed)
       log.warn(
         { deviceId: profile?.deviceId, topic: subscription.topic.slice(0, 256) },
@@ -233,7 +179,7 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
     metrics.connected.set(online.size);
     presence.changed(connection.profile, { online: true, session: connection.session, reason: 'connected' });
     // A session that was kept has its subscriptions from before the connection.
-    for (const channel of connection.subscriptions)
+    for (const channel of connection.subscriptions.keys())
       options.onSubscribed(connection.profile, channel, connection.session);
   });
   const onGone = (client: Client): void => {
@@ -246,13 +192,12 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
   };
   broker.on('clientDisconnect', onGone);
   broker.on('subscribe', (subscriptions: Subscription[], client: Client) => {
-    const { profile, session, subscriptions: granted } = connectionOf(client);
+    const { profile, session } = connectionOf(client);
     if (!profile) return;
     for (const { topic, qos } of subscriptions) {
       const channel = downChannels.find((name) => topic === topicOf(profile, name));
       if (channel === undefined || (qos as number) === 128) continue;
-      granted.add(channel);
-      if (session !== 0) options.onSubscribed(profile, channel, session);
+      options.onSubscribed(profile, channel, session);
     }
   });
   broker.on('unsubscribe', (topicNames: string[], client: Client) => {
@@ -262,13 +207,13 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
       if (topicNames.includes(topicOf(profile, channel))) subscriptions.delete(channel);
   });
   broker.on('ping', (_packet, client: Client) => packetSeen(client));
-  broker.on('ack', (acknowledged, client: Client) => {
+  broker.on('ack', (kept, client: Client) => {
     packetSeen(client);
-    const { profile } = connectionOf(client);
-    if (!profile) return;
-    const { topic, payload } = (acknowledged as AcknowledgedPacket | undefined) ?? {};
-    const channel = downChannels.find((name) => topic === topicOf(profile, name));
-    if (channel !== undefined && payload !== undefined) options.onAcknowledged(profile, channel, payload.toString());
+    const { profile, unacknowledged } = connectionOf(client);
+    const sent = client.clean ? unacknowledged.shift() : (kept as Sent | undefined);
+    if (!profile || !sent) return;
+    const channel = downChannels.find((name) => sent.topic === topicOf(profile, name));
+    if (channel !== undefined) options.onAcknowledged(profile, channel, sent.payload.toString());
   });
   broker.on('clientError', (client: Client, error: Error) =>
     log.debug({ clientId: client.id, err: error }, 'connection of a device broke'),
@@ -303,11 +248,12 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
       connection.profile?.tenant !== device.tenant
     )
       return undefined;
+    const sent: Sent = { topic: topicOf(device, channel), payload: Buffer.from(payload) };
+    if (client.clean && connection.subscriptions.get(channel) !== 0) connection.unacknowledged.push(sent);
     client.publish(
       {
         cmd: 'publish',
-        topic: topicOf(device, channel),
-        payload: Buffer.from(payload),
+        ...sent,
         qos: 1,
         dup: false,
         retain: false,

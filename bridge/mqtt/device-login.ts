@@ -1,0 +1,67 @@
+/** Who may connect: a device with its own client id and password, and with a will, if any, on its own presence topic. */
+import type { DeviceDirectory, DeviceProfile } from '../../backbone/devices/device-directory.js';
+import { topicOf } from '../../backbone/devices/device-topics.js';
+import { pause } from '../../platform/lifecycle/wait.js';
+import type { Logger } from '../../platform/observability/logger.js';
+import type { BridgeMetrics } from '../bridge-metrics.js';
+import { createLoginThrottle } from './login-throttle.js';
+
+export interface LoginRequest {
+  readonly clientId: string;
+  readonly username: string;
+  readonly password: string;
+  /** Where it comes from: failures of one address slow its next attempts down. */
+  readonly address: string;
+  readonly willTopic: string | undefined;
+}
+
+export type LoginOutcome =
+  | { readonly profile: DeviceProfile }
+  | { readonly returnCode: (typeof returnCodes)[keyof typeof returnCodes]; readonly message: string };
+
+/** MQTT 3.1.1, section 3.2.2.3: server unavailable, bad user name or password. */
+const returnCodes = { unavailable: 3, badCredentials: 4 } as const;
+
+/** @returns a function that never rejects: what can't be checked is refused. */
+export function createDeviceLogin(options: {
+  directory: DeviceDirectory;
+  metrics: BridgeMetrics;
+  log: Logger;
+}): (request: LoginRequest) => Promise<LoginOutcome> {
+  const { directory, metrics, log } = options;
+  const throttle = createLoginThrottle();
+
+  return async ({ clientId, username, password, address, willTopic }) => {
+    try {
+      await pause(throttle.delayMs(address));
+      const profile = await directory.authenticate({ clientId, username, password });
+      if (!profile) {
+        throttle.failed(address);
+        metrics.logins.inc({ result: 'denied' });
+        log.warn(
+          { clientId: clientId.slice(0, 128), address },
+          'a device was denied: unknown client id, wrong password, or decommissioned',
+        );
+        return { returnCode: returnCodes.badCredentials, message: 'bad user name or password' };
+      }
+      if (willTopic !== undefined && willTopic !== topicOf(profile, 'presence')) {
+        metrics.logins.inc({ result: 'denied' });
+        log.warn(
+          { tenant: profile.tenant, deviceId: profile.deviceId },
+          'a device was denied: its will is not on its own topic "presence"',
+        );
+        return {
+          returnCode: returnCodes.badCredentials,
+          message: 'the will is not on the presence topic of the device',
+        };
+      }
+      throttle.succeeded(address);
+      metrics.logins.inc({ result: 'accepted' });
+      return { profile };
+    } catch (error) {
+      metrics.logins.inc({ result: 'unavailable' });
+      log.warn({ err: error }, 'a device was denied: its credentials could not be checked');
+      return { returnCode: returnCodes.unavailable, message: 'credentials can not be checked now' };
+    }
+  };
+}
