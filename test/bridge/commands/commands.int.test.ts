@@ -190,9 +190,7 @@ test.each([
 ] as const)('a device that is %s is disconnected', async (_what, type, data) => {
   const client = await world.connect(world.device('kicked'));
   const closed = new Promise<void>((resolve) => client.once('close', () => resolve()));
-  await world.relay(
-    makeEvent({ type, source: '/device', subject: 'kicked', tenant: 'acme', data }),
-  );
+  await world.relay(makeEvent({ type, source: '/device', subject: 'kicked', tenant: 'acme', data }));
   await closed;
 });
 

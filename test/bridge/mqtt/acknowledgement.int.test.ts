@@ -93,3 +93,29 @@ test('while the bus refuses, nothing is acknowledged and nothing is lost; after,
   expect(stored.map(({ data }) => data.readings[0]?.value)).toEqual(Array.from({ length: 20 }, (_unused, n) => n));
   await eventually(() => world.bridge.ready?.());
 });
+
+test('a stop under load acknowledges nothing that is not stored', async () => {
+  const clients = await Promise.all(['s1', 's2', 's3'].map(async (id) => world.connect(world.device(id))));
+  const acknowledged: string[] = [];
+  let stopping: Promise<void> | undefined;
+  await Promise.all(
+    clients.map(async (client, index) => {
+      const device = world.device(`s${index + 1}`);
+      for (let n = 0; client.connected; n += 1) {
+        const key = `${device.deviceId}-${n}`;
+        // Rejects, or stays open, when the connection ends first.
+        void client.publishAsync(topicOf(device, 'telemetry'), JSON.stringify({ key }), { qos: 1 }).then(
+          () => acknowledged.push(key),
+          () => undefined,
+        );
+        if (n % 20 === 0) await new Promise((resolve) => setImmediate(resolve));
+        if (acknowledged.length > 300) stopping ??= world.restart();
+      }
+    }),
+  );
+  await within(stopping ?? Promise.reject(new Error('it was never stopped')), 30_000, 'the restart');
+  const stored = new Set(
+    (await world.eventsOf('io.fleetgraph.telemetry.received.v1')).map(({ data }) => data.readings[0]?.value),
+  );
+  expect(acknowledged.filter((key) => !stored.has(key))).toEqual([]);
+});
