@@ -3,7 +3,7 @@
  * `append` runs in the caller's transaction, so that the write model and its events commit together or not at all.
  * Invariant: along a stream, transaction ids grow with revisions. The relay publishes in the order of transaction ids, and
  * a transaction that got its id early may append late (it waited for a lock on the way): such a one is refused and begins
- * again, with a new id.
+ * again, with a new id. Who waits in `lockStream` (stream-lock.ts) before it writes is never refused for that.
  */
 import type { Sql } from '../../platform/database/sql.js';
 import { codeOf, FleetgraphError } from '../../platform/errors.js';
