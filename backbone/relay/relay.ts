@@ -36,6 +36,10 @@ export interface RelayOptions {
   readonly maxBatchSize?: number;
 }
 
+/** How long a stop waits for events that are committed but held back. */
+const drainMs = 2_000;
+const drainPollMs = 20;
+
 /** Makes the relay role. Several may run, in several processes: one leads. */
 export function createRelayRole(options: RelayOptions): Role {
   const { log, pool, bus, name = 'events', pollIntervalMs = 250, maxBatchSize = 500 } = options;
@@ -44,6 +48,7 @@ export function createRelayRole(options: RelayOptions): Role {
   let running: Promise<void> | undefined;
   let failure: unknown;
   let failures = 0;
+  let drainUntil = 0;
   const works = (): void => {
     failure = undefined;
     failures = 0;
@@ -72,8 +77,13 @@ export function createRelayRole(options: RelayOptions): Role {
         const published = await publishNext(client);
         works();
         if (published > 0) continue;
-        // Stopping is asked about only when there is nothing left: what was committed before goes out.
-        if (stopped.signal.aborted) return;
+        // Stopping is asked about only when there is nothing left: what was committed before goes out. Events that an open
+        // transaction holds back are waited for a little; later they are the next relay's.
+        if (stopped.signal.aborted) {
+          if (performance.now() > drainUntil || (await relayLag(sqlOf(client), name)).events === 0) return;
+          await pause(drainPollMs);
+          continue;
+        }
         await pause(pollIntervalMs, AbortSignal.any([stopped.signal, woken.signal, broken.signal]));
         if (broken.signal.aborted) throw broken.signal.reason;
         woken = new AbortController();
@@ -116,6 +126,7 @@ export function createRelayRole(options: RelayOptions): Role {
       running = run();
     },
     async stop() {
+      drainUntil = performance.now() + drainMs;
       stopped.abort();
       await running;
     },

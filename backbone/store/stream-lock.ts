@@ -6,7 +6,18 @@ import type { Sql } from '../../platform/database/sql.js';
  * revisions then, and `append` needn't refuse whoever had to wait. For that it must come before anything that writes.
  */
 export async function lockStream(transaction: Sql, tenant: string, stream: string): Promise<void> {
-  await transaction.query(`SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))::text AS locked`, [
-    JSON.stringify(['stream', tenant, stream]),
-  ]);
+  await lockStreams(transaction, [{ tenant, stream }]);
+}
+
+/** As `lockStream`, for several: in the order of their keys, so that two transactions never wait for each other. */
+export async function lockStreams(
+  transaction: Sql,
+  streams: readonly { readonly tenant: string; readonly stream: string }[],
+): Promise<void> {
+  const keys = new Set(streams.map(({ tenant, stream }) => JSON.stringify(['stream', tenant, stream])));
+  await transaction.query(
+    `SELECT pg_advisory_xact_lock(key)::text AS locked
+     FROM (SELECT DISTINCT hashtextextended(k, 0) AS key FROM unnest($1::text[]) k ORDER BY key) AS keys`,
+    [[...keys]],
+  );
 }

@@ -1,6 +1,7 @@
 /** The SQL of the table `actions.commands`. Everything is asked by tenant except by those who act for all: signals, the clock. */
+import { lockStream, lockStreams } from '../../../backbone/store/stream-lock.js';
 import type { Sql } from '../../../platform/database/sql.js';
-import { openStatuses, type Command, type CommandStatus } from './command.js';
+import { openStatuses, streamOf, type Command, type CommandStatus } from './command.js';
 
 const columns = `id, tenant, device_id AS "deviceId", name, parameters, status::text AS status, revision, created_at AS "createdAt",
   updated_at AS "updatedAt", expires_at AS "expiresAt", sent_at AS "sentAt", delivered_at AS "deliveredAt",
@@ -16,6 +17,7 @@ export async function findCommands(sql: Sql, tenant: string, ids: readonly strin
 
 /** The tenant's command, locked until the end of the transaction: nobody else moves it meanwhile. */
 export async function lockCommand(transaction: Sql, tenant: string, id: string): Promise<Command | undefined> {
+  await lockStream(transaction, tenant, streamOf(id));
   const rows = await transaction.query<Command>(
     `SELECT ${columns} FROM actions.commands WHERE tenant = $1::text AND id = $2::text FOR UPDATE`,
     [tenant, id],
@@ -35,6 +37,10 @@ export interface CommandKey {
  * In the order of their ids, so that two batches never wait for each other.
  */
 export async function lockCommands(transaction: Sql, keys: readonly CommandKey[]): Promise<readonly Command[]> {
+  await lockStreams(
+    transaction,
+    keys.map(({ tenant, id }) => ({ tenant, stream: streamOf(id) })),
+  );
   return transaction.query<Command>(
     `SELECT ${columns} FROM actions.commands
      WHERE id = ANY($1::text[]) AND (id, tenant, device_id) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))

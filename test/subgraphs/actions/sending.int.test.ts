@@ -237,6 +237,15 @@ test('a cancellation is stored with its event, and the command never changes aft
   });
 });
 
+test('of many cancellations at once one is done, and the others are told CONFLICT', async () => {
+  const { command } = await send(actions, { deviceId });
+  const answers = await Promise.all(
+    Array.from({ length: 8 }, () => actions.graphql(cancelMutation, { input: { id: command.id } })),
+  );
+  const codes = answers.map(({ errors }) => errors?.[0]?.extensions?.code ?? 'done').sort();
+  expect(codes).toEqual([...Array<string>(7).fill('CONFLICT'), 'done']);
+});
+
 test('idempotency keys are forgotten after the days that the schema promises, not before', async () => {
   const young = randomUUID();
   const old = randomUUID();
