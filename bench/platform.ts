@@ -1,6 +1,7 @@
-// Program: the whole platform in one process, as `npm start` runs it, on free ports. Says where it is, stops on SIGTERM.
+// Program: the platform in one process, as `npm start` runs it, or the roles in the argument (`gateway,query`), on free
+// ports. Says where it is, stops on SIGTERM.
 import { startFleetgraph } from '../platform/cli/composition.js';
-import { readConfig } from '../platform/config/config.js';
+import { readConfig, roleNames, type RoleName } from '../platform/config/config.js';
 import { allScopes } from '../platform/identity/identity.js';
 import { createLogger } from '../platform/observability/logger.js';
 import { startTracing } from '../platform/observability/trace-context.js';
@@ -10,7 +11,13 @@ for (const name of ['GATEWAY', 'BRIDGE', 'QUERY', 'ACTIONS', 'DEVICE', 'OPERATIO
   freePorts[`${name}_PORT`] = '0';
 const config = readConfig({ ...process.env, ...freePorts });
 startTracing();
-const fleetgraph = await startFleetgraph({ config, log: createLogger({ level: config.logLevel, pretty: false }) });
+const roles = process.argv[2]?.split(',').filter((name) => roleNames.some((role) => role === name)) as
+  RoleName[] | undefined;
+const fleetgraph = await startFleetgraph({
+  config,
+  log: createLogger({ level: config.logLevel, pretty: false }),
+  ...(roles ? { roles } : {}),
+});
 const token = await fleetgraph.issuer?.issue({
   tenant: 'bench',
   subject: 'bench',
