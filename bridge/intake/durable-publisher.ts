@@ -24,17 +24,42 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** Rough bytes of a record beside its value: its headers, and what keeps them. */
+const recordOverhead = 512;
+
 export function createDurablePublisher(options: {
-  bus: EventBus;
+  bus: Pick<EventBus, 'publish'>;
   log: Logger;
   maxWaiting?: number;
+  /** Of what waits and what is on its way to the bus. */
+  maxWaitingBytes?: number;
   maxBatch?: number;
 }): DurablePublisher {
-  const { bus, log, maxWaiting = 20_000, maxBatch = 2_000 } = options;
+  const { bus, log, maxWaiting = 20_000, maxWaitingBytes = 67_108_864, maxBatch = 2_000 } = options;
   const stopped = new AbortController();
   let waiting: Waiting[] = [];
+  let waitingBytes = 0;
   let running: Promise<void> | undefined;
   let failure: unknown;
+
+  /** Tries once; takes out of `entries` what has become durable or never can. */
+  const tryOnce = async (topic: string, entries: Waiting[]): Promise<void> => {
+    try {
+      await bus.publish(
+        topic,
+        entries.flatMap(({ records }) => records),
+      );
+      for (const { resolve } of entries.splice(0)) resolve();
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      if (entries.length === 1) entries.pop()?.reject(error);
+      // One at a time, so that the one at fault is refused alone.
+      for (let first = entries[0]; first !== undefined; first = entries[0]) {
+        await tryOnce(topic, [first]);
+        entries.shift();
+      }
+    }
+  };
 
   /** Publishes a batch, again and again until it is durable. The order within each topic is kept. */
   const untilDurable = async (batch: readonly Waiting[]): Promise<void> => {
@@ -45,30 +70,31 @@ export function createDurablePublisher(options: {
       else byTopic.set(entry.topic, [entry]);
     }
     for (let attempt = 0; ; attempt += 1) {
-      try {
-        await Promise.all(
+      const outcomes = await unlessStopped(
+        // Every topic to its end: what is still on its way when another one fails must not be published a second time.
+        Promise.allSettled(
           [...byTopic].map(async ([topic, entries]) => {
-            await bus.publish(
-              topic,
-              entries.flatMap(({ records }) => records),
-            );
-            // What is durable must not be published again because another topic failed.
+            await tryOnce(topic, entries);
             byTopic.delete(topic);
-            for (const { resolve } of entries) resolve();
           }),
-        );
+        ),
+        stopped.signal,
+      );
+      const error: unknown = outcomes?.find((outcome) => outcome.status === 'rejected')?.reason;
+      if (outcomes && error === undefined) {
         if (failure !== undefined) log.info('the bus takes records again');
         failure = undefined;
         return;
-      } catch (error) {
+      }
+      if (outcomes) {
         if (failure === undefined)
           log.warn({ err: error }, 'the bus takes no records; nothing is acknowledged until it does');
         failure = error;
         await pause(20 + backoffMs(attempt, 50, 1_000), stopped.signal);
-        if (stopped.signal.aborted) {
-          for (const entries of byTopic.values()) for (const { reject } of entries) reject(givenUp(error));
-          return;
-        }
+      }
+      if (stopped.signal.aborted) {
+        for (const entries of byTopic.values()) for (const { reject } of entries) reject(givenUp(error));
+        return;
       }
     }
   };
@@ -88,11 +114,17 @@ export function createDurablePublisher(options: {
   return {
     async publish(topic, records) {
       if (stopped.signal.aborted) throw givenUp(undefined);
-      if (waiting.length >= maxWaiting)
+      const bytes = records.reduce((sum, { value }) => sum + value.length + recordOverhead, 0);
+      if (waiting.length >= maxWaiting || (waitingBytes > 0 && waitingBytes + bytes > maxWaitingBytes))
         throw new FleetgraphError('UNAVAILABLE', 'Too many messages wait for the bus. Send it again in a moment.');
+      waitingBytes += bytes;
       const durable = new Promise<void>((resolve, reject) => waiting.push({ topic, records, resolve, reject }));
       running ??= run();
-      await durable;
+      try {
+        await durable;
+      } finally {
+        waitingBytes -= bytes;
+      }
     },
     ready() {
       if (failure !== undefined) throw new Error(`the bus takes no records: ${messageOf(failure)}`, { cause: failure });
@@ -103,6 +135,21 @@ export function createDurablePublisher(options: {
       await running;
     },
   };
+}
+
+/** What `work` gives, or undefined when the signal is aborted first: the work may never end. */
+function unlessStopped<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const stop = () => resolve(undefined);
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}
+
+/** Whether the bus will never take the record. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof FleetgraphError && error.code === 'BAD_USER_INPUT';
 }
 
 function givenUp(cause: unknown): FleetgraphError {
