@@ -9,7 +9,7 @@ import type { DeviceProfile } from '../../backbone/devices/device-directory.js';
 import type { UpChannel } from '../../backbone/devices/device-topics.js';
 import type { EventData, EventType } from '../../backbone/events/catalogue.js';
 import { encode, makeEvent, type Event } from '../../backbone/events/envelope.js';
-import { jsonFault, type Json, type JsonObject } from '../../platform/database/storable.js';
+import { isStorableText, jsonFault, type Json, type JsonObject } from '../../platform/database/storable.js';
 import { currentTraceparent } from '../../platform/observability/trace-context.js';
 import { isObject, parseJson, RejectedPayload, type UncheckedReading } from '../decoders/decoder.js';
 import { findDecoder } from '../decoders/decoders.js';
@@ -19,6 +19,8 @@ import type { DurablePublisher } from './durable-publisher.js';
 
 /** Levels of nesting in the data of a device's event. */
 const maxEventDepth = 32;
+/** Levels of nesting in the result of a command. The actions role mends what it can't keep; beyond this nobody can write it. */
+const maxResultDepth = 1_000;
 
 export interface Intake {
   /** Readings as a decoder or a carrier found them. */
@@ -132,14 +134,29 @@ function readAck(text: string): Omit<EventData<'io.fleetgraph.command.acknowledg
       'An acknowledgement is {"id": "…", "status"?: "…", "result"?: …, "error"?: "…"}.',
     );
   }
+  if (!isStorableText(ack['id']))
+    throw new RejectedPayload('not_storable', 'The id of an acknowledgement has a character that can not be stored.');
   const status = ack['status'] ?? 'SUCCEEDED';
   if (status !== 'SUCCEEDED' && status !== 'FAILED' && status !== 'REJECTED')
     throw new RejectedPayload('wrong_shape', 'The status of an acknowledgement is SUCCEEDED, FAILED or REJECTED.');
   const { result, error } = ack;
+  checkResult(result);
   return {
     commandId: ack['id'],
     status,
     ...(result === undefined ? {} : { result: result as EventData<'io.fleetgraph.command.acknowledged.v1'>['result'] }),
     ...(typeof error === 'string' ? { error: error.slice(0, 1_024) } : {}),
   };
+}
+
+/** Level by level, not by recursion, which is what the sender's nesting must not exhaust. @throws RejectedPayload. */
+function checkResult(result: unknown): void {
+  let open = [result];
+  for (let level = 0; open.length > 0; level += 1) {
+    if (level > maxResultDepth)
+      throw new RejectedPayload('not_storable', `The result is nested deeper than ${maxResultDepth} levels.`);
+    if (open.some((item) => typeof item === 'number' && !Number.isFinite(item)))
+      throw new RejectedPayload('not_finite', 'The result has a number that is too large to be one.');
+    open = open.flatMap((item): unknown[] => (typeof item === 'object' && item !== null ? Object.values(item) : []));
+  }
 }
