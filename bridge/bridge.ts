@@ -111,12 +111,14 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
     },
     async stop() {
       // Intake first: what comes after this is not acknowledged.
-      await app?.close();
+      const answered = app?.close();
       app = undefined;
       await commands.role.stop();
       await broker?.stop();
-      await presence.settled();
       await publisher.stop(drainMs);
+      // Only now: requests and presence wait for the publisher, which may wait for a bus that is away.
+      await presence.settled();
+      await answered;
       await deviceEvents?.stop();
       deviceEvents = undefined;
     },

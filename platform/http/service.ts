@@ -24,6 +24,14 @@ export function createHttpService(options: HttpServiceOptions): FastifyInstance 
     requestTimeout: 30_000,
     routerOptions: { maxParamLength: 256 },
   });
+  let closing = false;
+  app.addHook('preClose', async () => {
+    closing = true;
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    // Else the client keeps a connection that was busy when the stop began, and the stop waits for it to be given up.
+    if (closing) void reply.header('connection', 'close');
+  });
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
     try {
