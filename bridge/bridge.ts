@@ -15,6 +15,7 @@ import type { VerifyToken } from '../platform/identity/verify-token.js';
 import type { ServiceRole } from '../platform/lifecycle/role.js';
 import type { Logger } from '../platform/observability/logger.js';
 import type { Registry } from '../platform/observability/metrics.js';
+import { createBoundedDirectory } from './bounded-directory.js';
 import { createBridgeMetrics } from './bridge-metrics.js';
 import { createCommandSender } from './commands/command-sender.js';
 import { createDeviceCache } from './http/device-cache.js';
@@ -42,7 +43,8 @@ const drainMs = 10_000;
 
 /** Makes the role. It serves HTTP ingest on `config.ports.bridge` and MQTT on `config.ports.mqtt`. */
 export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mqttPort(): number } {
-  const { config, log, metrics, pool, bus, verifyToken, directory } = options;
+  const { config, log, metrics, pool, bus, verifyToken } = options;
+  const directory = createBoundedDirectory(options.directory);
   const bridgeMetrics = createBridgeMetrics(metrics);
   const publisher = createDurablePublisher({ bus, log });
   const presence = createPresenceSignals({ publisher, log });

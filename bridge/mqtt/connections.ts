@@ -6,6 +6,8 @@ import type { DownChannel } from '../../backbone/devices/device-topics.js';
 export interface Connection {
   profile: DeviceProfile | undefined;
   session: number;
+  /** It was said to be offline. */
+  ended: boolean;
   /** What it listens on, with the QoS. */
   readonly subscriptions: Map<DownChannel, number>;
   willTopic: string | undefined;
@@ -30,7 +32,7 @@ export function createConnections(): (client: Client) => Connection {
     let connection = connections.get(client);
     if (!connection) {
       connection = {
-        ...{ profile: undefined, session: 0, willTopic: undefined, bytesSeen: 0 },
+        ...{ profile: undefined, session: 0, ended: false, willTopic: undefined, bytesSeen: 0 },
         subscriptions: new Map(),
         unacknowledged: [],
       };

@@ -173,7 +173,8 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
 
   broker.on('clientReady', (client: Client) => {
     const connection = connectionOf(client);
-    if (!connection.profile) return;
+    // One that hung up while it was let in has had its end already: it would stay online for ever.
+    if (!connection.profile || client.closed) return;
     connection.session = presence.nextSession();
     online.set(connection.profile.deviceId, client);
     metrics.connected.set(online.size);
@@ -183,8 +184,10 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
       options.onSubscribed(connection.profile, channel, connection.session);
   });
   const onGone = (client: Client): void => {
-    const { profile, session } = connectionOf(client);
-    if (!profile || session === 0) return;
+    const connection = connectionOf(client);
+    const { profile, session, ended } = connection;
+    if (!profile || session === 0 || ended) return;
+    connection.ended = true;
     // A client that took over under the same id is another connection, with a later session.
     if (online.get(profile.deviceId) === client) online.delete(profile.deviceId);
     metrics.connected.set(online.size);
@@ -228,6 +231,8 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
     socket.once('close', () => sockets.delete(socket));
     socket.setNoDelay(true);
     const client = broker.handle(socket);
+    // aedes tells of the end of a client only as long as no other of the same id has taken its place in a table.
+    socket.once('close', () => onGone(client));
     socket.on('readable', () => {
       if (socket.bytesRead - connectionOf(client).bytesSeen <= options.maxPacketBytes) return;
       log.warn(

@@ -23,6 +23,8 @@ export interface BridgeWorld extends AsyncDisposable {
   readonly devices: Map<string, TestDevice>;
   /** Set to make the directory reject, as when its database is away. */
   directoryFailure: Error | undefined;
+  /** Set to make the directory wait for it, as when its database is stuck. */
+  directoryHold: Promise<void> | undefined;
   /** Everything that was put on the bus, decoded, in the order of each device. */
   events(): Promise<Event[]>;
   eventsOf<T extends EventType>(type: T): Promise<Extract<Event, { type: T }>[]>;
@@ -60,11 +62,13 @@ export async function createBridgeWorld(settings: Readonly<Record<string, string
   };
   const directory: DeviceDirectory = {
     async authenticate({ clientId, username, password }) {
+      await world.directoryHold;
       if (world.directoryFailure) throw world.directoryFailure;
       const device = devices.get(username);
       return device?.active === true && clientId === username && password === 'secret' ? device : undefined;
     },
     async find(tenant, id) {
+      await world.directoryHold;
       if (world.directoryFailure) throw world.directoryFailure;
       const device = devices.get(id);
       return device?.tenant === tenant ? device : undefined;
@@ -76,6 +80,7 @@ export async function createBridgeWorld(settings: Readonly<Record<string, string
     bus,
     devices,
     directoryFailure: undefined,
+    directoryHold: undefined,
     get bridge() {
       return running.bridge;
     },
