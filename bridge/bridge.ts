@@ -102,6 +102,7 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
         devices,
         verifyToken,
         intake,
+        busReady: () => publisher.ready(),
         rejections,
         metrics: bridgeMetrics,
         maxLineBytes: maxPayloadBytes,

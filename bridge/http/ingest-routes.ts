@@ -15,8 +15,14 @@ import type { DeviceCache } from './device-cache.js';
 
 export const maxLines = 10_000;
 
+/** How long a request may wait for the bus: longer than any batch takes, shorter than senders wait. */
+const answerWithinMs = 10_000;
+
 /** Who sends: a token of the tenant for any of its devices, or one device for itself. */
 type Sender = { readonly tenant: string; readonly device?: DeviceProfile };
+
+/** The text of a message, or why there is none. */
+type Line = string | RejectedPayload;
 
 type LineResult =
   | { readonly line: number; readonly status: 'accepted' }
@@ -27,6 +33,8 @@ export interface IngestRoutesOptions {
   readonly devices: DeviceCache;
   readonly verifyToken: VerifyToken;
   readonly intake: Intake;
+  /** Throws while the bus takes nothing: then nothing of a request is kept waiting in memory. */
+  readonly busReady: () => void;
   readonly rejections: Rejections;
   readonly metrics: BridgeMetrics;
   readonly maxLineBytes: number;
@@ -42,9 +50,10 @@ export function addIngestRoutes(app: FastifyInstance, options: IngestRoutesOptio
     (_request, body, done) => done(null, body),
   );
 
-  const takeLine = async (sender: Sender, line: number, text: string): Promise<LineResult> => {
+  const takeLine = async (sender: Sender, line: number, text: Line): Promise<LineResult> => {
     let deviceId = sender.device?.deviceId ?? '';
     try {
+      if (text instanceof RejectedPayload) throw text;
       if (Buffer.byteLength(text) > options.maxLineBytes)
         throw new RejectedPayload('payload_too_large', `The line is larger than ${options.maxLineBytes} bytes.`);
       const value = parseJson(text);
@@ -70,7 +79,7 @@ export function addIngestRoutes(app: FastifyInstance, options: IngestRoutesOptio
         topic: undefined,
         reason,
         message,
-        payload: text,
+        payload: text instanceof RejectedPayload ? '' : text,
       });
       return { line, status: 'rejected', reason, message };
     }
@@ -95,7 +104,11 @@ export function addIngestRoutes(app: FastifyInstance, options: IngestRoutesOptio
   app.post('/ingest/v1/telemetry', async (request, reply) => {
     const sender = await senderOf(request, options);
     const lines = linesOf(request);
-    const outcomes = await Promise.allSettled(lines.map((text, index) => takeLine(sender, index + 1, text)));
+    assertReady(options.busReady);
+    const outcomes = await inTime(
+      Promise.allSettled(lines.map((text, index) => takeLine(sender, index + 1, text))),
+      answerWithinMs,
+    );
     const failure = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failure) {
       // Some lines may be durable all the same: sending all of them again does no harm where they carry a time.
@@ -150,7 +163,7 @@ async function senderOf(
 }
 
 /** The lines of the body, each the text of one message. @throws FleetgraphError BAD_USER_INPUT or PAYLOAD_TOO_LARGE. */
-function linesOf(request: FastifyRequest): string[] {
+function linesOf(request: FastifyRequest): readonly Line[] {
   const body = typeof request.body === 'string' ? request.body : '';
   const lines = /ndjson/.test(request.headers['content-type'] ?? '')
     ? body.split('\n').filter((line) => line.trim() !== '')
@@ -168,7 +181,7 @@ function linesOf(request: FastifyRequest): string[] {
   return lines;
 }
 
-function entriesOf(body: string): string[] {
+function entriesOf(body: string): Line[] {
   let value: unknown;
   try {
     value = JSON.parse(body);
@@ -179,5 +192,37 @@ function entriesOf(body: string): string[] {
       { cause },
     );
   }
-  return (Array.isArray(value) ? value : [value]).map((entry) => JSON.stringify(entry));
+  return (Array.isArray(value) ? value : [value]).map((entry) => {
+    try {
+      return JSON.stringify(entry);
+    } catch {
+      // What could be parsed can be written again, unless it exhausts the stack.
+      return new RejectedPayload('wrong_shape', 'The line is nested too deep.');
+    }
+  });
+}
+
+/** @throws FleetgraphError UNAVAILABLE. */
+function assertReady(ready: () => void): void {
+  try {
+    ready();
+  } catch (cause) {
+    throw new FleetgraphError('UNAVAILABLE', 'Nothing can be stored now. Send all of it again.', { cause });
+  }
+}
+
+/** @throws FleetgraphError UNAVAILABLE when the work has not ended by then. */
+async function inTime<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(
+      () => reject(new FleetgraphError('UNAVAILABLE', 'Not every line was stored in time. Send all of them again.')),
+      timeoutMs,
+    );
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -144,6 +144,13 @@ test('a line that is too large is refused alone', async () => {
   expect(answer.results?.map((result) => result.reason)).toEqual(['payload_too_large', undefined]);
 });
 
+test('a line that is nested too deep is refused alone', async () => {
+  const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
+  const { status, answer } = await post(`[{"deviceId": "one", "a": ${deep}}, {"deviceId": "one", "t": 1}]`);
+  expect(status).toBe(200);
+  expect(answer.results?.map((result) => result.status)).toEqual(['rejected', 'accepted']);
+});
+
 test('when devices can not be looked up, the answer is 503 with Retry-After', async () => {
   world.device('unseen');
   world.directoryFailure = new Error('database away');

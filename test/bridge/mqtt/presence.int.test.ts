@@ -73,6 +73,31 @@ test('a connection that takes over from an older one ends online', async () => {
   await second.endAsync();
 });
 
+test('connections of one device that take over from each other leave one online, and its end is the end of all', async () => {
+  const device = world.device('contested');
+  for (let round = 0; round < 5; round += 1) {
+    const attempts = await Promise.allSettled(
+      Array.from({ length: 12 }, () => world.connect(device, { connectTimeout: 5_000 })),
+    );
+    const clients = attempts.flatMap((attempt) => (attempt.status === 'fulfilled' ? [attempt.value] : []));
+    expect(clients.length).toBeGreaterThan(0);
+    await eventually(() => expect(clients.filter(({ connected }) => connected)).toHaveLength(1));
+    await eventually(async () => {
+      const signals = await presenceOf('contested');
+      const newest = Math.max(...signals.map(({ session }) => session));
+      expect(signals.filter(({ session }) => session === newest).map(({ online }) => online)).toEqual([true]);
+      expect(signals.filter(({ online }) => online)).toHaveLength(signals.filter(({ online }) => !online).length + 1);
+    });
+    expect(await world.metric('fleetgraph_bridge_connected_devices')).toBe(1);
+    for (const client of clients) client.stream.destroy();
+    await eventually(async () => expect(await world.metric('fleetgraph_bridge_connected_devices')).toBe(0));
+    await eventually(async () => {
+      const signals = await presenceOf('contested');
+      expect(signals.filter(({ online }) => online)).toHaveLength(signals.filter(({ online }) => !online).length);
+    });
+  }
+});
+
 test('a device that says it is offline, or nonsense, is heard or refused', async () => {
   const device = world.device('talkative');
   const client = await world.connect(device);
