@@ -22,7 +22,8 @@ export interface Rejections {
 }
 
 const kept = 1_000;
-const sampleBytes = 256;
+/** Characters, or bytes, of a payload or a topic. */
+const keptLength = 256;
 const logIntervalMs = 1_000;
 
 export function createRejections(options: { log: Logger; metrics: Registry }): Rejections {
@@ -38,7 +39,14 @@ export function createRejections(options: { log: Logger; metrics: Registry }): R
   const unlogged = new Map<RejectionReason, number>();
   return {
     add({ payload, ...rest }) {
-      const rejection: Rejection = { ...rest, at: new Date().toISOString(), sample: sampleOf(payload) };
+      const rejection: Rejection = {
+        ...rest,
+        deviceId: beginningOf(rest.deviceId),
+        topic: rest.topic === undefined ? undefined : beginningOf(rest.topic),
+        message: beginningOf(rest.message, 1_024),
+        at: new Date().toISOString(),
+        sample: sampleOf(payload),
+      };
       counter.inc({ reason: rest.reason, transport: rest.transport });
       ring.push(rejection);
       if (ring.length > kept) ring.shift();
@@ -56,8 +64,12 @@ export function createRejections(options: { log: Logger; metrics: Registry }): R
 }
 
 function sampleOf(payload: Buffer | string): string {
-  const text =
-    typeof payload === 'string' ? payload.slice(0, sampleBytes) : payload.subarray(0, sampleBytes).toString('utf8');
+  const text = typeof payload === 'string' ? beginningOf(payload) : payload.subarray(0, keptLength).toString('utf8');
   // Control characters and what isn't UTF-8 would spoil the log.
   return text.replaceAll(/[\p{Cc}\p{Co}\p{Cn}\ufffd]/gu, '·');
+}
+
+/** A copy: a mere slice would keep the whole text, such as the body of a request, in memory for as long as it is kept itself. */
+function beginningOf(text: string, length = keptLength): string {
+  return Buffer.from(text.slice(0, length)).toString('utf8');
 }
