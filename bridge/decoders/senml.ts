@@ -4,6 +4,8 @@
  */
 import { isObject, parseJson, RejectedPayload, type Decoder, type UncheckedReading } from './decoder.js';
 
+/** The version that RFC 8428 defines. */
+const latestVersion = 10;
 const relativeTimeLimit = 2 ** 28;
 
 export const senmlDecoder: Decoder = {
@@ -18,6 +20,7 @@ export const senmlDecoder: Decoder = {
     const readings: UncheckedReading[] = [];
     for (const record of pack) {
       if (!isObject(record)) throw new RejectedPayload('wrong_shape', 'A SenML record is an object.');
+      checkUnderstood(record);
       baseName = text(record['bn'], baseName);
       baseTime = number(record['bt'], baseTime);
       baseValue = number(record['bv'], baseValue);
@@ -34,14 +37,23 @@ export const senmlDecoder: Decoder = {
   },
 };
 
+/** Section 4.4: who does not know the version, or a field whose name ends in "_", must not guess. @throws RejectedPayload. */
+function checkUnderstood(record: Readonly<Record<string, unknown>>): void {
+  if (number(record['bver'], latestVersion, 'version') > latestVersion)
+    throw new RejectedPayload('wrong_shape', `The SenML version is later than ${latestVersion}.`);
+  const unknown = Object.keys(record).find((name) => name.endsWith('_'));
+  if (unknown !== undefined)
+    throw new RejectedPayload('wrong_shape', `The SenML field "${unknown.slice(0, 64)}" is not understood.`);
+}
+
 function text(value: unknown, fallback: string): string {
   if (value === undefined) return fallback;
   if (typeof value !== 'string') throw new RejectedPayload('wrong_shape', 'A SenML name is a text.');
   return value;
 }
 
-function number(value: unknown, fallback: number): number {
+function number(value: unknown, fallback: number, what = 'time or base value'): number {
   if (value === undefined) return fallback;
-  if (typeof value !== 'number') throw new RejectedPayload('wrong_shape', 'A SenML time or base value is a number.');
+  if (typeof value !== 'number') throw new RejectedPayload('wrong_shape', `A SenML ${what} is a number.`);
   return value;
 }

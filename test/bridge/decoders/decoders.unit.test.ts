@@ -65,6 +65,63 @@ test('senml: a time below 2^28 is relative to now, texts and booleans are values
   ]);
 });
 
+// RFC 8428, section 5.1.5: texts, booleans, and data, which is not taken.
+test('senml: what is no reading is passed over, what is one is taken', () => {
+  const pack = [
+    { bn: 'urn:dev:ow:10e2073a01080063:', n: 'temp', u: 'Cel', v: 23.1 },
+    { n: 'label', vs: 'Machine Room' },
+    { n: 'open', vb: false },
+    { n: 'nfc-reader', vd: 'aGkgCg' },
+    { n: 'energy', s: 12 },
+  ];
+  expect(decode('senml', pack)?.map(({ metric, value }) => [metric.split(':').at(-1), value])).toEqual([
+    ['temp', 23.1],
+    ['label', 'Machine Room'],
+    ['open', false],
+  ]);
+});
+
+// RFC 8428, section 4.4.
+test('senml: a version later than ours, and a field that must be understood and is not, refuse the pack', () => {
+  expect(decode('senml', [{ bver: 10, n: 'a', v: 1 }])).toHaveLength(1);
+  expect(() => decode('senml', [{ bver: 11, n: 'a', v: 1 }])).toThrow('version');
+  expect(() => decode('senml', [{ bver: '5', n: 'a', v: 1 }])).toThrow('version');
+  expect(() =>
+    decode('senml', [
+      { n: 'a', v: 1 },
+      { n: 'b', v: 2, scale_: 10 },
+    ]),
+  ).toThrow('scale_');
+  expect(decode('senml', [{ n: 'a', v: 1, scale: 10 }])).toHaveLength(1);
+});
+
+test('senml: a time is relative below 2^28 seconds, absolute from there on, whatever it is made of', () => {
+  const at = (record: object) => decode('senml', [{ n: 'a', v: 1, ...record }])?.[0]?.at;
+  expect(at({ t: 2 ** 28 - 1 })).toBe(arrivedAt + (2 ** 28 - 1) * 1_000);
+  expect(at({ t: 2 ** 28 })).toBe(2 ** 28 * 1_000);
+  expect(at({ bt: 2 ** 28, t: -1 })).toBe(arrivedAt + (2 ** 28 - 1) * 1_000);
+  expect(at({ bt: 1_700_000_000, t: -0.5 })).toBe(1_699_999_999_500);
+});
+
+test.each([
+  ['an empty array', []],
+  ['an object without members', {}],
+  ['an empty object among others', [{ a: 1 }, {}]],
+  ['an array in an array', [[{ a: 1 }]]],
+  ['a number', 5],
+  ['null', null],
+  ['empty values', { ts: 1, values: {} }],
+])('json: %s is refused as a whole', (_what, payload) => {
+  expect(() => decode('json', payload)).toThrow(RejectedPayload);
+});
+
+test('json: "values" that is no object is a metric, for the checks to refuse', () => {
+  expect(decode('json', { ts: 1, values: [1] })).toEqual([
+    { metric: 'ts', at: arrivedAt, value: 1 },
+    { metric: 'values', at: arrivedAt, value: [1] },
+  ]);
+});
+
 test.each(['json', 'senml'])(
   'property: %s makes readings of any payload, or refuses it as a RejectedPayload',
   (name) => {

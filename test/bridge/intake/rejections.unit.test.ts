@@ -7,10 +7,10 @@ import { expect, test } from 'vitest';
 import { createRejections, type Rejections } from '../../../bridge/intake/rejections.js';
 import { silentLog } from '../../world/database.js';
 
-const rejection = {
+const rejection: Omit<Parameters<Rejections['add']>[0], 'payload'> = {
   ...{ tenant: 'acme', deviceId: 'd', transport: 'mqtt', topic: 'fleet/acme/d/telemetry', message: 'no' },
   reason: 'malformed_json',
-} as const;
+};
 
 function usedHeap(): number {
   setFlagsFromString('--expose-gc');
