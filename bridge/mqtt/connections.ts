@@ -16,6 +16,8 @@ export interface Connection {
    * the order of receipt (MQTT 3.1.1, section 4.6); aedes knows what was acknowledged only for sessions that it keeps.
    */
   readonly unacknowledged: Sent[];
+  /** How many it was sent with QoS 1 and did not acknowledge, in any kind of session. */
+  unconfirmed: number;
   /** `bytesRead` of its socket when the last packet was seen. */
   bytesSeen: number;
 }
@@ -32,7 +34,7 @@ export function createConnections(): (client: Client) => Connection {
     let connection = connections.get(client);
     if (!connection) {
       connection = {
-        ...{ profile: undefined, session: 0, ended: false, willTopic: undefined, bytesSeen: 0 },
+        ...{ profile: undefined, session: 0, ended: false, willTopic: undefined, bytesSeen: 0, unconfirmed: 0 },
         subscriptions: new Map(),
         unacknowledged: [],
       };

@@ -56,6 +56,9 @@ export interface EmbeddedBrokerOptions {
   readonly onSubscribed: (device: DeviceAddress, channel: DownChannel, session: number) => void;
 }
 
+/** Messages that a device may have on their way to it: more than all commands that can wait for it. */
+const maxUnconfirmed = 200;
+
 /** Where messages go that were taken in or refused: `$` topics match no wildcard, and nobody is allowed this one. */
 const sink = '$fleetgraph/taken';
 
@@ -169,7 +172,15 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
   };
 
   // Nothing of a device is for another one; only this process sends to devices.
-  broker.authorizeForward = (_client: Client, packet: AedesPublishPacket) => (packet.topic === sink ? null : packet);
+  broker.authorizeForward = (client: Client, packet: AedesPublishPacket) =>
+    packet.topic === sink || (!client.connected && isKeptCommand(client, packet)) ? null : packet;
+
+  // A session that is kept has its unconfirmed messages in aedes, too. Commands are ours to send again: from both, a device
+  // that restarts at one would get it twice, then three times, and so on.
+  const isKeptCommand = (client: Client, { topic }: AedesPublishPacket): boolean => {
+    const { profile } = connectionOf(client);
+    return profile !== undefined && topic === topicOf(profile, 'command');
+  };
 
   broker.on('clientReady', (client: Client) => {
     const connection = connectionOf(client);
@@ -212,7 +223,9 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
   broker.on('ping', (_packet, client: Client) => packetSeen(client));
   broker.on('ack', (kept, client: Client) => {
     packetSeen(client);
-    const { profile, unacknowledged } = connectionOf(client);
+    const connection = connectionOf(client);
+    const { profile, unacknowledged } = connection;
+    connection.unconfirmed = Math.max(0, connection.unconfirmed - 1);
     const sent = client.clean ? unacknowledged.shift() : (kept as Sent | undefined);
     if (!profile || !sent) return;
     const channel = downChannels.find((name) => sent.topic === topicOf(profile, name));
@@ -253,8 +266,19 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
       connection.profile?.tenant !== device.tenant
     )
       return undefined;
+    if (connection.unconfirmed >= maxUnconfirmed) {
+      log.warn(
+        { deviceId: device.deviceId },
+        'a connection was closed: the device confirms nothing of what it is sent',
+      );
+      client.close();
+      return undefined;
+    }
     const sent: Sent = { topic: topicOf(device, channel), payload: Buffer.from(payload) };
-    if (client.clean && connection.subscriptions.get(channel) !== 0) connection.unacknowledged.push(sent);
+    if (connection.subscriptions.get(channel) !== 0) {
+      connection.unconfirmed += 1;
+      if (client.clean) connection.unacknowledged.push(sent);
+    }
     client.publish(
       {
         cmd: 'publish',

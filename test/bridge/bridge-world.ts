@@ -1,5 +1,5 @@
 /** The real bridge on the real bus, with devices that a test makes up, and MQTT.js as the device. */
-import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
+import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import { Registry } from 'prom-client';
 import type { DeviceDirectory, DeviceProfile } from '../../backbone/devices/device-directory.js';
 import type { EventBus } from '../../backbone/bus/event-bus.js';
@@ -33,7 +33,8 @@ export interface BridgeWorld extends AsyncDisposable {
   /** Stops the bridge and starts another on the same database. */
   restart(): Promise<void>;
   device(id: string, more?: Partial<TestDevice>): TestDevice;
-  connect(device: TestDevice, options?: IClientOptions): Promise<MqttClient>;
+  /** Resolves when the device is let in. `prepare` gets the client before anything can arrive. */
+  connect(device: TestDevice, options?: IClientOptions, prepare?: (client: MqttClient) => void): Promise<MqttClient>;
   /** What `fetch` gives for a path of the HTTP side. */
   http(path: string, init?: RequestInit): Promise<Response>;
   token(tenant: string, scopes?: readonly Scope[]): Promise<string>;
@@ -114,14 +115,20 @@ export async function createBridgeWorld(settings: Readonly<Record<string, string
       devices.set(id, device);
       return device;
     },
-    async connect(device, options = {}) {
-      const client = await connectAsync(`mqtt://127.0.0.1:${running.bridge.mqttPort()}`, {
+    async connect(device, options = {}, prepare = () => undefined) {
+      const client = connect(`mqtt://127.0.0.1:${running.bridge.mqttPort()}`, {
         ...{ clientId: device.deviceId, username: device.deviceId, password: 'secret', reconnectPeriod: 0 },
         ...options,
       });
+      clients.push(client);
+      prepare(client);
+      await new Promise<void>((resolve, reject) => {
+        client.once('connect', () => resolve());
+        client.once('error', reject);
+        client.once('close', () => reject(new Error('the connection was closed')));
+      });
       // A socket that the bridge cuts is an error to MQTT.js; the tests look at what follows from it.
       client.on('error', () => undefined);
-      clients.push(client);
       return client;
     },
     http: (path, init) => fetch(`http://127.0.0.1:${running.bridge.port()}${path}`, init),
