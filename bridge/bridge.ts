@@ -5,10 +5,10 @@
  */
 import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
-import type { EventBus, Subscription } from '../backbone/bus/event-bus.js';
+import type { BusRecord, EventBus, Subscription } from '../backbone/bus/event-bus.js';
 import { topics } from '../backbone/bus/topics.js';
 import type { DeviceDirectory } from '../backbone/devices/device-directory.js';
-import { typeOf } from '../backbone/events/envelope.js';
+import { decode, EventDecodingError, typeOf, type Event } from '../backbone/events/envelope.js';
 import type { Config } from '../platform/config/config.js';
 import { createHttpService, listen } from '../platform/http/service.js';
 import type { VerifyToken } from '../platform/identity/verify-token.js';
@@ -26,6 +26,7 @@ import { createIntake } from './intake/intake.js';
 import { createRejections } from './intake/rejections.js';
 import { createEmbeddedBroker, type EmbeddedBroker } from './mqtt/embedded-broker.js';
 import { createPresenceSignals } from './mqtt/presence-signals.js';
+import { profileEvents, updateProfiles } from './mqtt/profile-updates.js';
 
 export interface BridgeRoleOptions {
   readonly config: Config;
@@ -84,9 +85,13 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
     mqttPort: () => startedBroker().port(),
     async start() {
       await presence.reset(config.bus.partitions);
-      deviceEvents = await bus.tail([topics.events], (records) => {
-        for (const record of records)
-          if (typeOf(record)?.startsWith('io.fleetgraph.device.') === true) devices.forget(record.key);
+      deviceEvents = await bus.tail([topics.events], async (records) => {
+        for (const record of records) {
+          const type = typeOf(record) ?? '';
+          if (type.startsWith('io.fleetgraph.device.')) devices.forget(record.key);
+          const event = profileEvents.includes(type) ? decodeOrSkip(record) : undefined;
+          if (event && broker) await updateProfiles(event, broker.connections(), directory);
+        }
       });
       broker = await createEmbeddedBroker({
         ...{ host: config.host, port: config.ports.mqtt, log, directory, intake, presence, rejections },
@@ -126,4 +131,14 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
       deviceEvents = undefined;
     },
   };
+}
+
+/** The event in a record; undefined for one that nobody can read, which must not stop those behind it. */
+function decodeOrSkip(record: BusRecord): Event | undefined {
+  try {
+    return decode(record);
+  } catch (error) {
+    if (error instanceof EventDecodingError) return undefined;
+    throw error;
+  }
 }

@@ -23,7 +23,7 @@ import { isObject, parseJson, RejectedPayload } from '../decoders/decoder.js';
 import type { BridgeMetrics } from '../bridge-metrics.js';
 import type { Intake } from '../intake/intake.js';
 import type { Rejections } from '../intake/rejections.js';
-import { createConnections, type Sent } from './connections.js';
+import { createConnections, type Connection, type Sent } from './connections.js';
 import { createDeviceLogin } from './device-login.js';
 import type { PresenceSignals } from './presence-signals.js';
 
@@ -33,6 +33,8 @@ export interface EmbeddedBroker {
   port(): number;
   /** Sends to a connected device with QoS 1. @returns its session; undefined if it isn't connected or doesn't listen. */
   send(device: DeviceAddress, channel: DownChannel, payload: string): number | undefined;
+  /** What is known of every device that is connected. */
+  connections(): Iterable<Connection>;
   /** Closes the connection of a device, if it has one. */
   kick(device: DeviceAddress): void;
   /** Stops listening and closes every connection, each with its offline signal. */
@@ -303,6 +305,7 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
     },
     port: () => (server.address() as AddressInfo).port,
     send,
+    connections: () => [...online.values()].map(connectionOf),
     kick(device) {
       const client = online.get(device.deviceId);
       if (client && connectionOf(client).profile?.tenant === device.tenant) client.close();
