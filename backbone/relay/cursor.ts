@@ -1,4 +1,7 @@
-/** How far a relay has published, and what comes next, in SQL. */
+/**
+ * How far a relay has published, and what comes next, in SQL. The store only grows, so no statement may read what lies
+ * before the cursor: a join with the table of cursors would.
+ */
 import type { Sql } from '../../platform/database/sql.js';
 import type { DomainEventType } from '../events/catalogue.js';
 import type { Event } from '../events/envelope.js';
@@ -13,6 +16,14 @@ export interface Relayed {
   readonly position: string;
 }
 
+/**
+ * Compared with values that are read once, before, so that the index is read from the cursor on: wherever the rows are also
+ * asked for in the order of the index, and only there. Name of the relay: $1.
+ */
+const behindCursor = `(e.transaction_id, e.position) > (
+         coalesce((SELECT transaction_id FROM events.relay_cursors WHERE name = $1), '0'::xid8),
+         coalesce((SELECT position FROM events.relay_cursors WHERE name = $1), 0))`;
+
 export async function createCursor(sql: Sql, name: string): Promise<void> {
   await sql.query(
     `INSERT INTO events.relay_cursors (name, transaction_id, position) VALUES ($1, '0'::xid8, 0) ON CONFLICT DO NOTHING`,
@@ -25,9 +36,8 @@ export async function readBehindCursor(sql: Sql, name: string, limit: number): P
   const rows = await sql.query<StoredEventRow & { transaction_id: string; position: string }>(
     `SELECT e.transaction_id::text AS transaction_id, e.position::text AS position, e.tenant, e.id, e.type, e.source, e.subject, e.time, e.data,
             e.actor, e.traceparent, e.correlation_id, e.causation_id
-     FROM events.events e, events.relay_cursors c
-     WHERE c.name = $1
-       AND (e.transaction_id, e.position) > (c.transaction_id, c.position)
+     FROM events.events e
+     WHERE ${behindCursor}
        AND e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
      ORDER BY e.transaction_id, e.position LIMIT $2`,
     [name, limit],
@@ -52,14 +62,20 @@ export async function moveCursor(
   );
 }
 
+/** Whether there are committed events that are not published, though `readBehindCursor` may not give them yet. */
+export async function hasBehindCursor(sql: Sql, name: string): Promise<boolean> {
+  const rows = await sql.query(
+    `SELECT 1 AS held FROM events.events e WHERE ${behindCursor} ORDER BY e.transaction_id, e.position LIMIT 1`,
+    [name],
+  );
+  return rows.length > 0;
+}
+
 /** Events not published yet, and the age in seconds of the oldest. */
 export async function relayLag(sql: Sql, name: string): Promise<{ events: number; seconds: number }> {
   const [row] = await sql.query<{ events: number; seconds: number | null }>(
-    `SELECT count(*)::int AS events, extract(epoch FROM now() - min(e.time))::double precision AS seconds
-     FROM events.events e
-     WHERE (e.transaction_id, e.position) > (
-       coalesce((SELECT transaction_id FROM events.relay_cursors WHERE name = $1), '0'::xid8),
-       coalesce((SELECT position FROM events.relay_cursors WHERE name = $1), 0))`,
+    `SELECT count(*)::int AS events, extract(epoch FROM now() - min(behind.time))::double precision AS seconds
+     FROM (SELECT e.time FROM events.events e WHERE ${behindCursor} ORDER BY e.transaction_id, e.position) behind`,
     [name],
   );
   return { events: row?.events ?? 0, seconds: Math.max(0, row?.seconds ?? 0) };

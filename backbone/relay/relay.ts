@@ -21,7 +21,7 @@ import type { EventBus } from '../bus/event-bus.js';
 import { topics } from '../bus/topics.js';
 import { encode } from '../events/envelope.js';
 import { relayChannel } from '../store/wake-relay.js';
-import { createCursor, moveCursor, readBehindCursor, relayLag } from './cursor.js';
+import { createCursor, hasBehindCursor, moveCursor, readBehindCursor, relayLag } from './cursor.js';
 
 export interface RelayOptions {
   readonly log: Logger;
@@ -38,7 +38,8 @@ export interface RelayOptions {
 
 /** How long a stop waits for events that are committed but held back. */
 const drainMs = 2_000;
-const drainPollMs = 20;
+/** First pause while events are held back; each further one is twice as long, up to the poll interval. */
+const heldBackMs = 10;
 
 /** Makes the relay role. Several may run, in several processes: one leads. */
 export function createRelayRole(options: RelayOptions): Role {
@@ -73,18 +74,26 @@ export function createRelayRole(options: RelayOptions): Role {
       log.debug({ relay: name }, 'relay leads');
       metrics.leader.set(1);
       await createCursor(sqlOf(client), name);
+      let heldPauseMs = heldBackMs;
       for (;;) {
         const published = await publishNext(client);
         works();
-        if (published > 0) continue;
-        // Stopping is asked about only when there is nothing left: what was committed before goes out. Events that an open
-        // transaction holds back are waited for a little; later they are the next relay's.
-        if (stopped.signal.aborted) {
-          if (performance.now() > drainUntil || (await relayLag(sqlOf(client), name)).events === 0) return;
-          await pause(drainPollMs);
+        if (published > 0) {
+          heldPauseMs = heldBackMs;
           continue;
         }
-        await pause(pollIntervalMs, AbortSignal.any([stopped.signal, woken.signal, broken.signal]));
+        // Stopping is asked about only when there is nothing left: what was committed before goes out. Events that an open
+        // transaction holds back are waited for a little; later they are the next relay's.
+        const heldBack = await hasBehindCursor(sqlOf(client), name);
+        if (stopped.signal.aborted) {
+          if (performance.now() > drainUntil || !heldBack) return;
+          await pause(heldBackMs);
+          continue;
+        }
+        // The end of the transaction that holds them back wakes nobody, and the poll may be far.
+        const pauseMs = heldBack ? Math.min(heldPauseMs, pollIntervalMs) : pollIntervalMs;
+        heldPauseMs = heldBack ? pauseMs * 2 : heldBackMs;
+        await pause(pauseMs, AbortSignal.any([stopped.signal, woken.signal, broken.signal]));
         if (broken.signal.aborted) throw broken.signal.reason;
         woken = new AbortController();
       }

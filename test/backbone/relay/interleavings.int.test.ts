@@ -5,7 +5,7 @@
 import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { FleetgraphError } from '../../../platform/errors.js';
-import { inTransaction, only, sqlOf } from '../../../platform/database/sql.js';
+import { inTransaction, sqlOf } from '../../../platform/database/sql.js';
 import { eventually } from '../../world/eventually.js';
 import { appendNamed, createRelayWorld, type RelayWorld } from './relay-world.js';
 
@@ -33,30 +33,13 @@ async function begin(): Promise<pg.PoolClient> {
 const appendCommitted = (stream: string, revision: number, name: string) =>
   inTransaction(world.database.pool, (sql) => appendNamed(sql, stream, revision, name));
 
-/** Resolves when the relay has looked for events twice from now on: the first look may have begun before. */
-async function relayHasLooked(): Promise<void> {
-  for (let look = 0; look < 2; look += 1) {
-    const sql = sqlOf(world.database.pool);
-    const { now } = only(await sql.query<{ now: string }>('SELECT clock_timestamp()::text AS now'));
-    await eventually(async () =>
-      expect(
-        await sql.query(
-          `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'fleetgraph-relay-events'
-           AND query LIKE '%pg_snapshot_xmin%' AND query_start > $1::timestamptz`,
-          [now],
-        ),
-      ).toHaveLength(1),
-    );
-  }
-}
-
 const namesOf = (prefix: string) => world.published.map(({ name }) => name).filter((name) => name.startsWith(prefix));
 
 test('an event whose position is lower but which commits later is not stepped over', async () => {
   const late = await begin();
   await appendNamed(sqlOf(late), 'late-a', 0, 'late: first position');
   await appendCommitted('late-b', 0, 'late: second position');
-  await relayHasLooked();
+  await world.relayHasLooked();
   // Published now, the cursor would be behind the first position for good.
   expect(namesOf('late')).toEqual([]);
   await late.query('COMMIT');
@@ -67,7 +50,7 @@ test('a position that is rolled back holds nothing up once its transaction has e
   const doomed = await begin();
   await appendNamed(sqlOf(doomed), 'rolled-a', 0, 'rolled: back');
   await appendCommitted('rolled-b', 0, 'rolled: kept');
-  await relayHasLooked();
+  await world.relayHasLooked();
   expect(namesOf('rolled')).toEqual([]);
   await doomed.query('ROLLBACK');
   await eventually(() => expect(namesOf('rolled')).toEqual(['rolled: kept']));
@@ -80,7 +63,7 @@ test('a long transaction that wrote before the others did, and appends behind th
   await long.query('SELECT pg_current_xact_id()');
   for (let revision = 0; revision < 3; revision += 1) await appendCommitted('long-b', revision, `long: b${revision}`);
   await appendNamed(sqlOf(long), 'long-a', 0, 'long: a0');
-  await relayHasLooked();
+  await world.relayHasLooked();
   expect(namesOf('long')).toEqual([]);
   await long.query('COMMIT');
   await eventually(() => expect(namesOf('long')).toHaveLength(4));

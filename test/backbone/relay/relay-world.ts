@@ -1,5 +1,6 @@
 /** Events to relay, and what a relay has put on the bus. */
 import { Registry } from 'prom-client';
+import { expect } from 'vitest';
 import type { BusRecord, EventBus } from '../../../backbone/bus/event-bus.js';
 import { createPostgresBus } from '../../../backbone/bus/postgres/postgres-bus.js';
 import { topicOptions, topics } from '../../../backbone/bus/topics.js';
@@ -9,6 +10,7 @@ import { append } from '../../../backbone/store/event-store.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import type { Role } from '../../../platform/lifecycle/role.js';
 import { createDatabase, silentLog, type TestDatabase } from '../../world/database.js';
+import { eventually } from '../../world/eventually.js';
 
 export interface RelayWorld extends AsyncDisposable {
   readonly database: TestDatabase;
@@ -17,7 +19,9 @@ export interface RelayWorld extends AsyncDisposable {
   readonly published: { readonly stream: string; readonly name: string; readonly partition: number }[];
   readonly metrics: Registry;
   /** Starts a relay; stopped with the world. */
-  startRelay(options?: { pollIntervalMs?: number; maxBatchSize?: number }): Promise<Role>;
+  startRelay(options?: { pollIntervalMs?: number; maxBatchSize?: number; bus?: EventBus }): Promise<Role>;
+  /** Resolves when the leader has looked for events twice from now on: the first look may have begun before. */
+  relayHasLooked(): Promise<void>;
 }
 
 /** Appends an event of this name to a stream. */
@@ -64,6 +68,19 @@ export async function createRelayWorld(): Promise<RelayWorld> {
       relays.push(relay);
       await relay.start();
       return relay;
+    },
+    async relayHasLooked() {
+      for (let look = 0; look < 2; look += 1) {
+        const { rows } = await database.pool.query<{ now: string }>('SELECT clock_timestamp()::text AS now');
+        await eventually(async () => {
+          const { rowCount } = await database.pool.query(
+            `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'fleetgraph-relay-events'
+             AND query LIKE '%FROM events.events e%' AND query_start > $1::timestamptz`,
+            [rows[0]?.now],
+          );
+          expect(rowCount).toBeGreaterThan(0);
+        });
+      }
     },
     async [Symbol.asyncDispose]() {
       for (const relay of relays) await relay.stop();
