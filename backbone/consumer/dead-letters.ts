@@ -3,10 +3,12 @@ import type pg from 'pg';
 import { messageOf } from '../../platform/errors.js';
 import type { BusRecord } from '../bus/event-bus.js';
 
-/** PostgreSQL's text can't hold U+0000, and a poison record may. */
+/** PostgreSQL's text can't hold U+0000, nor its JSON half a surrogate pair, and a poison record may. */
 function storable(text: string): string {
-  return text.replaceAll('\u0000', '\uFFFD');
+  return text.toWellFormed().replaceAll('\u0000', '\uFFFD');
 }
+
+const storableOrNull = (text: string | undefined): string | null => (text === undefined ? null : storable(text));
 
 /** Writes a record that could not be processed, with cause and attempts. Writing it again has no effect. */
 export async function storeDeadLetter(
@@ -26,11 +28,13 @@ export async function storeDeadLetter(
       record.offset,
       storable(record.key),
       storable(record.value),
-      JSON.stringify(record.headers).replaceAll('\\u0000', '\\ufffd'),
-      record.headers['ce_tenant'] ?? null,
-      record.headers['ce_type'] ?? null,
+      JSON.stringify(
+        Object.fromEntries(Object.entries(record.headers).map(([name, value]) => [storable(name), storable(value)])),
+      ),
+      storableOrNull(record.headers['ce_tenant']),
+      storableOrNull(record.headers['ce_type']),
       storable(messageOf(cause)),
-      cause instanceof Error && cause.stack !== undefined ? storable(cause.stack) : null,
+      storableOrNull(cause instanceof Error ? cause.stack : undefined),
       attempts,
     ],
   );
