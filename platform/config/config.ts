@@ -2,6 +2,7 @@
  * The one reader of the environment. Every setting has a default that works on a fresh machine; the absence of a URL
  * chooses the embedded part (PostgreSQL, MQTT broker, bus, token issuer). README.md has the table of settings.
  */
+import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { StartupError } from '../errors.js';
@@ -21,9 +22,13 @@ const url = (...protocols: string[]) =>
       `must be a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
     );
 
-/** A setting whose other side is still to come: refused, because ignoring it would surprise. */
-const notYet = (what: string) =>
-  z.never({ error: `is set, but ${what} is not part of this version; unset it` }).optional();
+const brokerList = z
+  .string()
+  .transform((value) => value.split(',').map((broker) => broker.trim()))
+  .refine(
+    (brokers) => brokers.every((broker) => /^(?:\[[0-9a-fA-F:]+\]|[^\s:/,]+):\d{1,5}$/.test(broker)),
+    'must be a list of host:port, separated by commas',
+  );
 
 /** Every variable with its schema, in the order of the README's table. */
 export const settings = {
@@ -31,6 +36,10 @@ export const settings = {
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   FLEETGRAPH_DATA_DIR: z.string().min(1).default('.fleetgraph'),
   FLEETGRAPH_HOST: z.string().min(1).default('127.0.0.1'),
+  FLEETGRAPH_INSTANCE: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, hyphens or underscores')
+    .optional(),
   DATABASE_URL: url('postgres:', 'postgresql:').optional(),
   DATABASE_POOL_SIZE: positiveInteger.default(10),
   JWKS_URL: url('http:', 'https:').optional(),
@@ -56,10 +65,62 @@ export const settings = {
   CONSISTENCY_TIMEOUT_MS: positiveInteger.default(5_000),
   SHUTDOWN_TIMEOUT_MS: positiveInteger.default(20_000),
   EXPLORER: flag.default(true),
-  KAFKA_BROKERS: notYet('the Kafka adapter of the bus'),
-  MQTT_URL: notYet('an external MQTT broker'),
+  KAFKA_BROKERS: brokerList.optional(),
+  KAFKA_TLS: flag.default(false),
+  KAFKA_CA_FILE: z.string().min(1).optional(),
+  KAFKA_SASL_MECHANISM: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).optional(),
+  KAFKA_USERNAME: z.string().min(1).optional(),
+  KAFKA_PASSWORD: z.string().min(1).optional(),
+  KAFKA_REPLICATION_FACTOR: positiveInteger.default(1),
+  KAFKA_MIN_INSYNC_REPLICAS: positiveInteger.default(1),
+  KAFKA_COMPRESSION: z.enum(['none', 'gzip']).default('none'),
+  KAFKA_LINGER_MS: z.coerce.number().int().min(0).max(1_000).default(5),
+  MQTT_URL: url('mqtt:', 'mqtts:', 'ws:', 'wss:').optional(),
+  MQTT_USERNAME: z.string().min(1).optional(),
+  MQTT_PASSWORD: z.string().min(1).optional(),
+  MQTT_CA_FILE: z.string().min(1).optional(),
+  MQTT_CONNECTIONS: positiveInteger.max(64).default(4),
+  MQTT_RECEIVE_MAXIMUM: positiveInteger.max(65_535).default(1_000),
+  MQTT_SESSION_EXPIRY_SECONDS: positiveInteger.max(4_294_967_295).default(86_400),
+  MQTT_AUTH_SECRET: z.string().min(16, 'must have at least 16 characters').optional(),
 } as const;
-const environment = z.object(settings);
+
+const environment = z.object(settings).superRefine((value, context) => {
+  const fault = (name: keyof typeof settings, message: string) => {
+    context.addIssue({ code: 'custom', path: [name], message });
+  };
+  const sasl = [value.KAFKA_SASL_MECHANISM, value.KAFKA_USERNAME, value.KAFKA_PASSWORD];
+  if (sasl.some((part) => part !== undefined) && sasl.includes(undefined)) {
+    fault('KAFKA_SASL_MECHANISM', 'needs KAFKA_USERNAME and KAFKA_PASSWORD beside it, and they need it');
+  }
+  if (value.KAFKA_CA_FILE !== undefined && !value.KAFKA_TLS) fault('KAFKA_CA_FILE', 'needs KAFKA_TLS=true');
+  if (value.KAFKA_MIN_INSYNC_REPLICAS > value.KAFKA_REPLICATION_FACTOR) {
+    fault('KAFKA_MIN_INSYNC_REPLICAS', 'must not exceed KAFKA_REPLICATION_FACTOR: nothing could be published');
+  }
+  if (value.MQTT_PASSWORD !== undefined && value.MQTT_USERNAME === undefined) {
+    fault('MQTT_PASSWORD', 'needs MQTT_USERNAME beside it');
+  }
+});
+
+/** How to reach Redpanda or Kafka, and how topics are made there. */
+export interface KafkaConfig {
+  /** `host:port` of the brokers asked first. */
+  readonly brokers: readonly string[];
+  /** Undefined: plain text. Without `caFile`, the certificate authorities of Node.js are trusted. */
+  readonly tls: { readonly caFile: string | undefined } | undefined;
+  readonly sasl:
+    | {
+        readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
+        readonly username: string;
+        readonly password: string;
+      }
+    | undefined;
+  readonly replicationFactor: number;
+  readonly minInsyncReplicas: number;
+  readonly compression: 'none' | 'gzip';
+  /** How long a record may wait for others to share its request. */
+  readonly lingerMs: number;
+}
 
 export interface Config {
   readonly mode: 'development' | 'production' | 'test';
@@ -68,6 +129,8 @@ export interface Config {
   readonly dataDirectory: string;
   /** Address that every port listens on. */
   readonly host: string;
+  /** Name of this process among its peers. An MQTT session is found again by it, so it must survive a restart. */
+  readonly instance: string;
   readonly database: { readonly url: string | undefined; readonly poolSize: number };
   readonly identity: { readonly jwksUrl: string | undefined; readonly issuer: string; readonly audience: string };
   /** Port 0 takes a free one. `operations` serves health and metrics of roles without a port of their own. */
@@ -87,6 +150,23 @@ export interface Config {
     readonly device: string | undefined;
   };
   readonly bus: { readonly partitions: number; readonly retentionMs: number };
+  /** Undefined: the bus is in PostgreSQL. */
+  readonly kafka: KafkaConfig | undefined;
+  readonly mqtt: {
+    /** Undefined: the broker is embedded in the bridge. */
+    readonly url: string | undefined;
+    readonly username: string | undefined;
+    readonly password: string | undefined;
+    readonly caFile: string | undefined;
+    /** Connections of one bridge in the shared subscription. */
+    readonly connections: number;
+    /** Messages on their way to durable for each connection; the broker holds back what is more. */
+    readonly receiveMaximum: number;
+    /** How long the broker keeps messages for a bridge that is away. */
+    readonly sessionExpirySeconds: number;
+    /** What the broker presents to `/mqtt/*` of the device role. Undefined: the routes don't exist. */
+    readonly authSecret: string | undefined;
+  };
   readonly telemetry: {
     readonly retentionDays: number;
     /** A reading may be stamped at most this far ahead of the clock of the bridge. */
@@ -120,6 +200,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     logLevel: value.LOG_LEVEL,
     dataDirectory: resolve(value.FLEETGRAPH_DATA_DIR),
     host: value.FLEETGRAPH_HOST,
+    instance:
+      value.FLEETGRAPH_INSTANCE ??
+      hostname()
+        .replace(/[^A-Za-z0-9._-]/g, '-')
+        .slice(0, 64),
     database: { url: value.DATABASE_URL, poolSize: value.DATABASE_POOL_SIZE },
     identity: { jwksUrl: value.JWKS_URL, issuer: value.JWT_ISSUER, audience: value.JWT_AUDIENCE },
     ports: {
@@ -133,6 +218,17 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     },
     subgraphUrls: { query: value.QUERY_URL, actions: value.ACTIONS_URL, device: value.DEVICE_URL },
     bus: { partitions: value.BUS_PARTITIONS, retentionMs: value.BUS_RETENTION_HOURS * 3_600_000 },
+    kafka: kafkaConfig(value),
+    mqtt: {
+      url: value.MQTT_URL,
+      username: value.MQTT_USERNAME,
+      password: value.MQTT_PASSWORD,
+      caFile: value.MQTT_CA_FILE,
+      connections: value.MQTT_CONNECTIONS,
+      receiveMaximum: value.MQTT_RECEIVE_MAXIMUM,
+      sessionExpirySeconds: value.MQTT_SESSION_EXPIRY_SECONDS,
+      authSecret: value.MQTT_AUTH_SECRET,
+    },
     telemetry: {
       retentionDays: value.TELEMETRY_RETENTION_DAYS,
       maxFutureMs: value.TELEMETRY_MAX_FUTURE_MS,
@@ -143,5 +239,22 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     consistencyTimeoutMs: value.CONSISTENCY_TIMEOUT_MS,
     shutdownTimeoutMs: value.SHUTDOWN_TIMEOUT_MS,
     explorer: value.EXPLORER,
+  };
+}
+
+function kafkaConfig(value: z.infer<typeof environment>): KafkaConfig | undefined {
+  if (value.KAFKA_BROKERS === undefined) return undefined;
+  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_USERNAME: username, KAFKA_PASSWORD: password } = value;
+  return {
+    brokers: value.KAFKA_BROKERS,
+    tls: value.KAFKA_TLS ? { caFile: value.KAFKA_CA_FILE } : undefined,
+    sasl:
+      mechanism !== undefined && username !== undefined && password !== undefined
+        ? { mechanism, username, password }
+        : undefined,
+    replicationFactor: value.KAFKA_REPLICATION_FACTOR,
+    minInsyncReplicas: value.KAFKA_MIN_INSYNC_REPLICAS,
+    compression: value.KAFKA_COMPRESSION,
+    lingerMs: value.KAFKA_LINGER_MS,
   };
 }
