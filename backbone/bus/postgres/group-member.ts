@@ -1,19 +1,19 @@
 /**
  * One member of a consumer group: holds leases of its partitions (lease-keeper.ts), reads those that want records, all
- * in one statement, and gives each its own (partition-consumer.ts).
+ * in one statement, and gives each its own (../partition-consumer.ts).
  * Memory is bounded: for each partition one batch that is handled and, while there is a backlog, one that waits.
  */
 import { randomUUID } from 'node:crypto';
 import { messageOf } from '../../../platform/errors.js';
 import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
 import type { Logger } from '../../../platform/observability/logger.js';
+import type { BusMetrics } from '../bus-metrics.js';
 import type { BatchHandler, SubscribeOptions, Subscription } from '../event-bus.js';
-import type { BusMetrics } from './bus-metrics.js';
+import { createPartitionConsumer, type PartitionConsumer, type Position } from '../partition-consumer.js';
 import { keepLeases } from './lease-keeper.js';
 import { commitOffsets, createLeases } from './leases.js';
-import { readRecords, type Position } from './log-reading.js';
+import { readRecords } from './log-reading.js';
 import { createOffsetCommits } from './offset-commits.js';
-import { createPartitionConsumer, type PartitionConsumer } from './partition-consumer.js';
 import type { Statements } from './statement.js';
 import type { WakeUp } from './wake-up.js';
 
@@ -48,7 +48,7 @@ export async function joinGroup(
   await createLeases(statements, membership, from);
   const keeper = await keepLeases({
     ...{ statements, wakeUp, log, membership, ttlMs: options.leaseTtlMs },
-    onChanged: (kind, partitions) => metrics.leasesChanged(group, kind, partitions),
+    onChanged: (kind, partitions) => metrics.partitionsChanged(group, kind, partitions),
     consume(lease, lost, onLost, after) {
       const { topic, partition } = lease;
       const skipped = (records: number): void => {
@@ -58,8 +58,9 @@ export async function joinGroup(
       if (lease.low > lease.committed) skipped(Number(lease.low - lease.committed));
       bell.ring();
       return createPartitionConsumer({
-        ...{ lost, handler, log, group, commit, onLost, after },
-        lease: lease.low > lease.committed ? { ...lease, committed: lease.low } : lease,
+        ...{ lost, handler, log, group, onLost, after },
+        from: { topic, partition, offset: lease.low > lease.committed ? lease.low : lease.committed },
+        commit: (offset) => commit({ lease, offset }),
         onConsumed: (records) => metrics.consumed(group, topic, records),
         onRefused: () => metrics.refused(group, topic),
         onSkipped: skipped,

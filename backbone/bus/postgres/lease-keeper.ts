@@ -17,7 +17,7 @@ import {
   type Lease,
   type Membership,
 } from './leases.js';
-import type { PartitionConsumer } from './partition-consumer.js';
+import type { PartitionConsumer } from '../partition-consumer.js';
 import type { Statements } from './statement.js';
 import type { WakeUp } from './wake-up.js';
 

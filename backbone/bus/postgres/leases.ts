@@ -4,6 +4,7 @@
  * Statements that touch several rows lock them in the order of (topic, partition), or skip what is locked: none waits in
  * a circle.
  */
+import type { GroupLag } from '../bus-metrics.js';
 import type { TopicPartition } from '../event-bus.js';
 import type { Statement, Statements } from './statement.js';
 
@@ -211,12 +212,6 @@ const readLag: Statement = {
      FROM bus.leases l JOIN bus.partitions p USING (topic, partition)
      WHERE $1::text IS NULL OR l.group_id = $1 GROUP BY 1, 2`,
 };
-
-export interface GroupLag {
-  readonly group: string;
-  readonly topic: string;
-  readonly lag: number;
-}
 
 /** Records that each group, or the one named, has not committed yet, by group and topic. */
 export async function groupLag(statements: Statements, group?: string): Promise<readonly GroupLag[]> {

@@ -9,14 +9,8 @@
  */
 import { FleetgraphError } from '../../../platform/errors.js';
 import type { TopicPartition } from '../event-bus.js';
+import type { AssignedRecord } from '../partitioner.js';
 import type { Statement, Statements } from './statement.js';
-
-/** A record that knows its partition. */
-export interface AssignedRecord extends TopicPartition {
-  readonly key: string;
-  readonly value: string;
-  readonly headers: Readonly<Record<string, string>>;
-}
 
 const append: Statement = {
   name: 'append',

@@ -1,11 +1,7 @@
 /** Reading the log: from a position on, in offset order, never more than asked for in records and bytes. */
-import type { BusRecord, TopicPartition } from '../event-bus.js';
+import type { BusRecord } from '../event-bus.js';
+import type { Position } from '../partition-consumer.js';
 import type { Statement, Statements } from './statement.js';
-
-/** Offset of the next record to read. */
-export interface Position extends TopicPartition {
-  readonly offset: bigint;
-}
 
 export interface ReadLimits {
   /** Most records of a partition. */

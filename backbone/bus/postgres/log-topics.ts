@@ -1,7 +1,7 @@
 /** Topics and their partitions, in SQL. */
 import { FleetgraphError } from '../../../platform/errors.js';
 import type { TopicOptions } from '../event-bus.js';
-import type { Position } from './log-reading.js';
+import type { Position } from '../partition-consumer.js';
 import type { Statement, Statements } from './statement.js';
 
 const createMissing: Statement = {

@@ -1,8 +1,8 @@
 /**
  * The EventBus on PostgreSQL: a partitioned log with consumer groups, the backbone of a machine without Kafka.
  *
- * - publish-queue.ts, log-appending.ts: calls share a flush, one transaction that gives gap-free offsets.
- * - group-member.ts, lease-keeper.ts, partition-consumer.ts: at-least-once consumption, one member for each partition.
+ * - ../publish-queue.ts, log-appending.ts: calls share a flush, one transaction that gives gap-free offsets.
+ * - group-member.ts, lease-keeper.ts, ../partition-consumer.ts: at-least-once consumption, one member for each partition.
  * - tail.ts: the live end, for each caller. retention.ts: what may go, goes.
  * - wake-up.ts: readers are told of new records within milliseconds; what is not told is found by polling.
  *
@@ -10,16 +10,17 @@
  */
 import type { Registry } from 'prom-client';
 import type pg from 'pg';
-import { FleetgraphError, messageOf } from '../../../platform/errors.js';
+import { isTransientDatabaseError } from '../../../platform/database/transient.js';
+import { codeOf, FleetgraphError, messageOf } from '../../../platform/errors.js';
 import type { Logger } from '../../../platform/observability/logger.js';
-import type { EventBus, OutgoingRecord, Subscription } from '../event-bus.js';
-import { createBusMetrics } from './bus-metrics.js';
+import { createBusMetrics } from '../bus-metrics.js';
+import type { EventBus, Subscription } from '../event-bus.js';
+import { assignPartition } from '../partitioner.js';
+import { createPublishQueue, type PublishFault } from '../publish-queue.js';
 import { joinGroup } from './group-member.js';
 import { groupLag } from './leases.js';
-import { appendRecords, type AssignedRecord } from './log-appending.js';
+import { appendRecords } from './log-appending.js';
 import { createTopics, partitionCount } from './log-topics.js';
-import { partitionOf } from './partitioner.js';
-import { createPublishQueue } from './publish-queue.js';
 import { keepRetention } from './retention.js';
 import { statementsOn, type Statement } from './statement.js';
 import { startTail } from './tail.js';
@@ -69,6 +70,7 @@ export function createPostgresBus(options: PostgresBusOptions): EventBus {
 
   const queue = createPublishQueue({
     append: (records) => appendRecords(statements, records, options.publishDeadlineMs),
+    faultOf: publishFault,
     limits: { records: options.maxFlushRecords ?? 2_000, bytes: maxFlushBytes },
     maxQueuedBytes: options.maxQueuedBytes ?? 256 * 2 ** 20,
     onFlushed(records, seconds) {
@@ -137,7 +139,7 @@ export function createPostgresBus(options: PostgresBusOptions): EventBus {
     async publish(topic, records) {
       refuseIfClosed();
       const partitions = await partitionsOf(topic);
-      await queue.push(records.map((record) => assign(topic, record, partitions)));
+      await queue.push(records.map((record) => assignPartition(topic, record, partitions)));
     },
     async subscribe(subscription, handler) {
       refuseIfClosed();
@@ -166,12 +168,8 @@ export function createPostgresBus(options: PostgresBusOptions): EventBus {
   };
 }
 
-function assign(topic: string, record: OutgoingRecord, partitions: number): AssignedRecord {
-  const { key, value, headers, partition = partitionOf(key, partitions) } = record;
-  if (!Number.isInteger(partition) || partition < 0 || partition >= partitions)
-    throw new FleetgraphError(
-      'BAD_USER_INPUT',
-      `The topic ${topic} has ${partitions} partitions, counted from 0; there is no partition ${partition}.`,
-    );
-  return { topic, partition, key, value, headers };
+/** SQLSTATE class 22, data exception, and 54000, program limit exceeded: the same records would be refused again. */
+function publishFault(error: unknown): PublishFault {
+  if (/^(22...|54000)$/.test(codeOf(error) ?? '')) return 'content';
+  return isTransientDatabaseError(error) || /timeout/i.test(messageOf(error)) ? 'away' : 'defect';
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { murmur2, partitionOf } from '../../../../backbone/bus/postgres/partitioner.js';
+import { murmur2, partitionOf } from '../../../backbone/bus/partitioner.js';
 
 describe('partitioner', () => {
   // org.apache.kafka.common.utils.UtilsTest#testMurmur2

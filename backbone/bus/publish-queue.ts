@@ -1,20 +1,20 @@
 /**
- * Group commit: calls that come while a flush is on its way wait together and share the next one, which is one
- * statement and one transaction. The slower the disk, the larger the flushes.
+ * Group commit: calls that come while a flush is on its way wait together and share the next one (one transaction in
+ * PostgreSQL, one produce request a broker in Kafka). The slower the disk, the larger the flushes.
  * Invariants: flushes run one at a time, in the order of the calls, and a call resolves only after the commit of all its
  * records. A flush that fails rejects every call that waits at that moment too: a call that was made before the caller
  * could know of the failure never overtakes the one that failed, and who repeats both keeps their order.
  */
-import { isTransientDatabaseError } from '../../../platform/database/transient.js';
-import { codeOf, FleetgraphError, messageOf } from '../../../platform/errors.js';
+import { FleetgraphError, messageOf } from '../../platform/errors.js';
+import { pause } from '../../platform/lifecycle/wait.js';
 import { partsInFlush, partsOf, type FlushLimits, type Part } from './flush.js';
-import type { AssignedRecord } from './log-appending.js';
+import type { AssignedRecord } from './partitioner.js';
 
 export interface PublishQueue {
   /**
    * Resolves when the records are durable. A call within the limits of a flush is stored whole or not at all.
    * @throws FleetgraphError UNAVAILABLE when they were not stored, or not surely, because the database is away or too
-   * much waits already: publish them again. BAD_USER_INPUT when one holds text that PostgreSQL can't store (U+0000).
+   * much waits already: publish them again. BAD_USER_INPUT when one can never be stored.
    */
   push(records: readonly AssignedRecord[]): Promise<void>;
   /** Resolves when nothing waits or is on its way. */
@@ -23,9 +23,19 @@ export interface PublishQueue {
   depth(): number;
 }
 
+/**
+ * Why records were not stored. `content`: the same records would be refused again. `away`: the log can't be reached, and
+ * they may have been stored. `defect`: anything else.
+ */
+export type PublishFault = 'content' | 'away' | 'defect';
+
 export interface PublishQueueOptions {
-  /** Stores records, all or none. */
+  /** Stores records. One call at a time. */
   readonly append: (records: readonly AssignedRecord[]) => Promise<void>;
+  /** What an error of `append` means. */
+  readonly faultOf: (error: unknown) => PublishFault;
+  /** How long the first call waits for others to share its flush, milliseconds. Default 0: until the end of the tick. */
+  readonly lingerMs?: number;
   readonly onFlushed: (records: readonly AssignedRecord[], seconds: number) => void;
   readonly onFailed: () => void;
   readonly limits: FlushLimits;
@@ -38,7 +48,7 @@ interface WaitingPart extends Part {
 }
 
 export function createPublishQueue(options: PublishQueueOptions): PublishQueue {
-  const { append, onFlushed, onFailed, limits, maxQueuedBytes } = options;
+  const { append, faultOf, onFlushed, onFailed, limits, maxQueuedBytes, lingerMs = 0 } = options;
   let waiting: WaitingPart[] = [];
   let queuedBytes = 0;
   let queuedRecords = 0;
@@ -76,14 +86,14 @@ export function createPublishQueue(options: PublishQueueOptions): PublishQueue {
         await store(parts);
         return;
       } catch (error) {
-        if (!isFaultOfContent(error)) throw error;
+        if (faultOf(error) !== 'content') throw error;
       }
       for (const [index, part] of parts.entries()) {
         unsettled = parts.slice(index);
         try {
           await store([part]);
         } catch (error) {
-          if (!isFaultOfContent(error)) throw error;
+          if (faultOf(error) !== 'content') throw error;
           onFailed();
           part.settle(refused(error));
         }
@@ -92,13 +102,14 @@ export function createPublishQueue(options: PublishQueueOptions): PublishQueue {
       onFailed();
       const failed = [...unsettled, ...waiting];
       waiting = [];
-      for (const part of failed) part.settle(notStored(error));
+      for (const part of failed) part.settle(faultOf(error) === 'away' ? notStored(error) : error);
     }
   };
 
   const flushAll = async (): Promise<void> => {
-    // One turn of the event loop, so that calls of the same tick share the first flush too.
-    await new Promise((resolve) => setImmediate(resolve));
+    // Calls of the same tick share the first flush too.
+    if (lingerMs > 0) await pause(lingerMs);
+    else await new Promise((resolve) => setImmediate(resolve));
     while (waiting.length > 0) await storeOrRefuse(waiting.splice(0, partsInFlush(waiting, limits)));
     flushing = undefined;
   };
@@ -125,21 +136,15 @@ export function createPublishQueue(options: PublishQueueOptions): PublishQueue {
   };
 }
 
-/** SQLSTATE class 22, data exception, and 54000, program limit exceeded: the same records would be refused again. */
-function isFaultOfContent(error: unknown): boolean {
-  return /^(22...|54000)$/.test(codeOf(error) ?? '');
-}
-
 function refused(cause: unknown): FleetgraphError {
   return new FleetgraphError(
     'BAD_USER_INPUT',
-    `A record can't be stored on the bus: ${messageOf(cause)}. Publish text without U+0000 and unpaired surrogates.`,
+    `A record can't be stored on the bus: ${messageOf(cause)}. Publish records of at most a megabyte, and text without U+0000 and half surrogate pairs.`,
     { cause },
   );
 }
 
-function notStored(cause: unknown): unknown {
-  if (!isTransientDatabaseError(cause) && !/timeout/i.test(messageOf(cause))) return cause;
+function notStored(cause: unknown): FleetgraphError {
   return new FleetgraphError(
     'UNAVAILABLE',
     `The bus could not store records, or not surely: ${messageOf(cause)}. Publish them again.`,

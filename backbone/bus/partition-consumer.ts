@@ -1,13 +1,16 @@
 /**
- * Consumes one partition under one lease: hands a batch to the handler until it takes it, commits behind it, goes on.
+ * Consumes one partition while this member holds it: hands a batch to the handler until it takes it, commits behind it, goes on.
  * Invariants: one batch at a time; nothing is handed out before everything in front of it was taken; an offset is
- * committed only after the handler resolved, and never once the signal of the lease is aborted.
+ * committed only after the handler resolved, and never once the partition is lost.
  */
-import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
-import type { Logger } from '../../../platform/observability/logger.js';
-import type { BatchHandler, BusRecord } from '../event-bus.js';
-import type { Lease, Progress } from './leases.js';
-import type { Position } from './log-reading.js';
+import { backoffMs, pause } from '../../platform/lifecycle/wait.js';
+import type { Logger } from '../../platform/observability/logger.js';
+import type { BatchHandler, BusRecord, TopicPartition } from './event-bus.js';
+
+/** Offset of the next record to read. */
+export interface Position extends TopicPartition {
+  readonly offset: bigint;
+}
 
 export interface PartitionConsumer {
   /** Where it wants to be given records from; undefined while it has enough. */
@@ -21,14 +24,15 @@ export interface PartitionConsumer {
 }
 
 export interface PartitionConsumerOptions {
-  readonly lease: Lease;
-  /** Aborted when the lease is lost. */
+  /** Where it begins. */
+  readonly from: Position;
+  /** Aborted when the partition is lost. */
   readonly lost: AbortSignal;
   readonly handler: BatchHandler;
   readonly log: Logger;
   readonly group: string;
-  /** Resolves to false when the lease is no longer ours. */
-  readonly commit: (progress: Progress) => Promise<boolean>;
+  /** Commits the offset of the next record. Resolves to false when the partition is no longer ours. */
+  readonly commit: (offset: bigint) => Promise<boolean>;
   /** A commit was refused: another member has the partition. */
   readonly onLost: () => void;
   readonly onConsumed: (records: number) => void;
@@ -37,7 +41,7 @@ export interface PartitionConsumerOptions {
   readonly onSkipped: (records: number) => void;
   /** It may want records now, or is no longer busy. */
   readonly onWanting: () => void;
-  /** What must settle before the first batch: the handler of an earlier lease of this partition, here. */
+  /** What must settle before the first batch: the handler that had this partition before it was lost, here. */
   readonly after: Promise<void> | undefined;
 }
 
@@ -45,15 +49,15 @@ const shortestBackoffMs = 100;
 const longestBackoffMs = 5_000;
 
 export function createPartitionConsumer(options: PartitionConsumerOptions): PartitionConsumer {
-  const { lease, lost, handler, log, group } = options;
-  const { topic, partition } = lease;
+  const { lost, handler, log, group } = options;
+  const { topic, partition } = options.from;
   const finishing = new AbortController();
-  let position = lease.committed;
+  let position = options.from.offset;
   let next: readonly BusRecord[] | undefined;
   let readsAhead = false;
   let running: Promise<void> | undefined;
 
-  /** @returns whether the handler took the batch; false once the lease is lost, or it refused while we finish. */
+  /** @returns whether the handler took the batch; false once the partition is lost, or it refused while we finish. */
   const handle = async (records: readonly BusRecord[]): Promise<boolean> => {
     for (let attempt = 0; !lost.aborted; attempt += 1) {
       try {
@@ -72,11 +76,11 @@ export function createPartitionConsumer(options: PartitionConsumerOptions): Part
     return false;
   };
 
-  /** Commits until it is known whether the lease was still ours. */
+  /** Commits until it is known whether the partition was still ours. */
   const commit = async (offset: bigint): Promise<boolean> => {
     for (let attempt = 0; !lost.aborted; attempt += 1) {
       try {
-        return await options.commit({ lease, offset });
+        return await options.commit(offset);
       } catch (error) {
         log.debug({ group, topic, partition, err: error }, 'an offset could not be committed yet');
         await pauseUnless([lost], 50 + backoffMs(attempt, 100, 1_000));

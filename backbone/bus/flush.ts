@@ -1,5 +1,5 @@
 /** What goes into one flush, decided without side effects. Sizes are rough, in bytes of what is sent. */
-import type { AssignedRecord } from './log-appending.js';
+import type { AssignedRecord } from './partitioner.js';
 
 /** Most that one flush holds. A single record that is larger goes in a flush of its own. */
 export interface FlushLimits {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { partsInFlush, partsOf, sizeOf } from '../../../../backbone/bus/postgres/flush.js';
-import type { AssignedRecord } from '../../../../backbone/bus/postgres/log-appending.js';
+import { partsInFlush, partsOf, sizeOf } from '../../../backbone/bus/flush.js';
+import type { AssignedRecord } from '../../../backbone/bus/partitioner.js';
 
 const record: fc.Arbitrary<AssignedRecord> = fc.record({
   topic: fc.constant('t'),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { AssignedRecord } from '../../../../backbone/bus/postgres/log-appending.js';
-import { createPublishQueue, type PublishQueue } from '../../../../backbone/bus/postgres/publish-queue.js';
-import { eventually } from '../../../world/eventually.js';
+import type { AssignedRecord } from '../../../backbone/bus/partitioner.js';
+import { createPublishQueue, type PublishQueue } from '../../../backbone/bus/publish-queue.js';
+import { eventually } from '../../world/eventually.js';
 
 interface Flush {
   readonly values: readonly string[];
@@ -20,6 +20,7 @@ function createWorld(settings: { maxQueuedBytes?: number; records?: number } = {
       new Promise((resolve, reject) => {
         flushes.push({ values: records.map(({ value }) => value), commit: resolve, fail: reject });
       }),
+    faultOf: (error) => (error === away ? 'away' : error === unstorable ? 'content' : 'defect'),
     onFlushed: () => undefined,
     onFailed: () => undefined,
     limits: { records: settings.records ?? 100, bytes: 1_000_000 },

@@ -1,5 +1,11 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { GroupLag } from './leases.js';
+
+/** Records of a topic that a consumer group has not committed yet. */
+export interface GroupLag {
+  readonly group: string;
+  readonly topic: string;
+  readonly lag: number;
+}
 
 export interface BusMetrics {
   published(topic: string, records: number): void;
@@ -8,7 +14,7 @@ export interface BusMetrics {
   consumed(group: string, topic: string, records: number): void;
   refused(group: string, topic: string): void;
   skipped(group: string, topic: string, records: number): void;
-  leasesChanged(group: string, kind: 'acquired' | 'released' | 'lost', partitions: number): void;
+  partitionsChanged(group: string, kind: 'acquired' | 'released' | 'lost', partitions: number): void;
 }
 
 /** The metrics of a bus. `readLag` and `readDepth` are asked at each scrape. One bus for each registry. */
@@ -56,7 +62,7 @@ export function createBusMetrics(
     labelNames: ['group', 'topic'],
     registers,
     async collect() {
-      // A scrape must not fail because the database is away.
+      // A scrape must not fail because the backbone is away.
       const lags = await readLag().catch(() => undefined);
       if (lags === undefined) return;
       this.reset();
@@ -70,6 +76,6 @@ export function createBusMetrics(
     consumed: (group, topic, records) => consumed.inc({ group, topic }, records),
     refused: (group, topic) => refused.inc({ group, topic }),
     skipped: (group, topic, records) => skipped.inc({ group, topic }, records),
-    leasesChanged: (group, kind, partitions) => leases.inc({ group, kind }, partitions),
+    partitionsChanged: (group, kind, partitions) => leases.inc({ group, kind }, partitions),
   };
 }

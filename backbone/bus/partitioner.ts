@@ -1,3 +1,27 @@
+import { FleetgraphError } from '../../platform/errors.js';
+import type { OutgoingRecord, TopicPartition } from './event-bus.js';
+
+/** A record that knows its partition. */
+export interface AssignedRecord extends TopicPartition {
+  readonly key: string;
+  readonly value: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * Gives a record the partition that it names, or that its key chooses.
+ * @throws FleetgraphError BAD_USER_INPUT when it names one that isn't there.
+ */
+export function assignPartition(topic: string, record: OutgoingRecord, partitions: number): AssignedRecord {
+  const { key, value, headers, partition = partitionOf(key, partitions) } = record;
+  if (!Number.isInteger(partition) || partition < 0 || partition >= partitions)
+    throw new FleetgraphError(
+      'BAD_USER_INPUT',
+      `The topic ${topic} has ${partitions} partitions, counted from 0; there is no partition ${partition}.`,
+    );
+  return { topic, partition, key, value, headers };
+}
+
 /**
  * Which partition a key belongs to: positive murmur2 of its UTF-8 bytes modulo the partitions, as in Kafka's default
  * partitioner, so that a record lands in the same partition whichever bus carries it.
