@@ -2,7 +2,8 @@
  * The token issuer of a development machine: an ES256 key pair kept in the data directory, its public half as a JWKS.
  * Never used when JWKS_URL is set.
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import {
   calculateJwkThumbprint,
@@ -77,12 +78,17 @@ async function loadOrCreateKey(file: string): Promise<JWK> {
   const exported = await exportJWK(privateKey);
   const jwk: JWK = { ...exported, alg: 'ES256', use: 'sig', kid: await calculateJwkThumbprint(exported) };
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  // Written whole beside its place, then linked there: of processes that start at once, one makes the key, and the others
+  // never read half of it.
+  const draft = `${file}.${randomUUID()}`;
   try {
-    // 'wx': of two processes that start at once, one makes the key and the other reads it.
-    await writeFile(file, JSON.stringify(jwk), { mode: 0o600, flag: 'wx' });
+    await writeFile(draft, JSON.stringify(jwk), { mode: 0o600, flag: 'wx' });
+    await link(draft, file);
     return jwk;
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return JSON.parse(await readFile(file, 'utf8')) as JWK;
     throw error;
+  } finally {
+    await rm(draft, { force: true });
   }
 }
