@@ -124,7 +124,8 @@ export function createPartitionConsumer(options: PartitionConsumerOptions): Part
       position = last.offset + 1n;
       next = records;
       readsAhead = more;
-      if (running === undefined) start(consume());
+      // In the next turn: what `onWanting` calls must find it running.
+      if (running === undefined) start(Promise.resolve().then(consume));
     },
     async finish() {
       finishing.abort();

@@ -4,8 +4,9 @@
  */
 import { createRemoteJWKSet, type JWTVerifyGetKey } from 'jose';
 import { join } from 'node:path';
-import { createPostgresBus } from '../../backbone/bus/postgres/postgres-bus.js';
 import type { EventBus } from '../../backbone/bus/event-bus.js';
+import { createKafkaBus } from '../../backbone/bus/kafka/kafka-bus.js';
+import { createPostgresBus } from '../../backbone/bus/postgres/postgres-bus.js';
 import { topicOptions } from '../../backbone/bus/topics.js';
 import type { DeviceDirectory } from '../../backbone/devices/device-directory.js';
 import { createRelayRole } from '../../backbone/relay/relay.js';
@@ -19,15 +20,17 @@ import { roleNames, type Config, type RoleName } from '../config/config.js';
 import { migrate } from '../database/migrate.js';
 import { createPool } from '../database/pool.js';
 import { createPrisma } from '../database/prisma.js';
+import { isTransientDatabaseError } from '../database/transient.js';
 import { lockDataDirectory } from '../embedded/data-directory.js';
 import { startEmbeddedPostgres } from '../embedded/postgres.js';
-import { StartupError } from '../errors.js';
+import { codeOf, messageOf, StartupError } from '../errors.js';
 import { createHttpService, listen } from '../http/service.js';
 import { openDevelopmentIssuer, type DevelopmentIssuer } from '../identity/development-issuer.js';
 import { allScopes } from '../identity/identity.js';
 import { createTokenVerifier, type VerifyToken } from '../identity/verify-token.js';
 import { createHost, type Host } from '../lifecycle/host.js';
 import type { Role, ServiceRole } from '../lifecycle/role.js';
+import { untilAvailable } from '../lifecycle/until-available.js';
 import type { Logger } from '../observability/logger.js';
 import { createMetrics } from '../observability/metrics.js';
 
@@ -77,7 +80,7 @@ export async function startFleetgraph(options: {
   };
   try {
     const metrics = createMetrics({ processMetrics: true });
-    const databaseUrl = await openDatabase(config, closers);
+    const databaseUrl = await openDatabase(config, log, closers);
     const pool = (applicationName: string) => {
       const made = createPool({ url: databaseUrl, size: config.database.poolSize, applicationName, log });
       closers.push(() => made.end());
@@ -92,9 +95,11 @@ export async function startFleetgraph(options: {
     // The backbone has connections of its own: a burst of queries must not keep telemetry from becoming durable.
     const servicePool = pool('fleetgraph');
     const backbonePool = pool('fleetgraph-backbone');
-    const bus = createPostgresBus({ pool: backbonePool, databaseUrl, log, metrics });
+    const bus = config.kafka
+      ? createKafkaBus({ kafka: config.kafka, instance: config.instance, log, metrics })
+      : createPostgresBus({ pool: backbonePool, databaseUrl, log, metrics });
     closers.push(() => bus.close());
-    await bus.ensureTopics(topicOptions(config.bus));
+    await makeTopics(bus, config, log);
 
     const { verifyToken, issuer } = await openIdentity(config);
     const parts = makeRoles(roles, {
@@ -162,7 +167,7 @@ function subgraphUrls(
   );
 }
 
-async function openDatabase(config: Config, closers: (() => Promise<void>)[]): Promise<string> {
+async function openDatabase(config: Config, log: Logger, closers: (() => Promise<void>)[]): Promise<string> {
   let url = config.database.url;
   if (url === undefined) {
     const lock = await lockDataDirectory(config.dataDirectory);
@@ -171,16 +176,35 @@ async function openDatabase(config: Config, closers: (() => Promise<void>)[]): P
     closers.push(() => postgres.stop());
     url = postgres.url;
   }
+  const databaseUrl = url;
   try {
-    await migrate(url);
+    await untilAvailable('the database', () => migrate(databaseUrl), {
+      ...{ log, timeoutMs: config.startupTimeoutMs },
+      isAway: isTransientDatabaseError,
+    });
   } catch (error) {
     if (error instanceof StartupError) throw error;
     throw new StartupError(
-      `The database at ${withoutPassword(url)} can't be used (${error instanceof Error ? error.message : String(error)}). Check DATABASE_URL.`,
+      `The database at ${withoutPassword(databaseUrl)} can't be used (${messageOf(error)}). Check DATABASE_URL.`,
       { cause: error },
     );
   }
-  return url;
+  return databaseUrl;
+}
+
+async function makeTopics(bus: EventBus, config: Config, log: Logger): Promise<void> {
+  try {
+    await untilAvailable('the bus', () => bus.ensureTopics(topicOptions(config.bus)), {
+      ...{ log, timeoutMs: config.startupTimeoutMs },
+      isAway: (error) => codeOf(error) === 'UNAVAILABLE' || isTransientDatabaseError(error),
+    });
+  } catch (error) {
+    if (error instanceof StartupError || config.kafka === undefined) throw error;
+    throw new StartupError(
+      `The bus at ${config.kafka.brokers.join(', ')} can't be used (${messageOf(error)}). Check KAFKA_BROKERS and what belongs to it.`,
+      { cause: error },
+    );
+  }
 }
 
 function withoutPassword(url: string): string {

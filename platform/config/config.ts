@@ -63,6 +63,7 @@ export const settings = {
   MQTT_MAX_PAYLOAD_BYTES: positiveInteger.default(65_536),
   INGEST_MAX_BODY_BYTES: positiveInteger.default(4_194_304),
   CONSISTENCY_TIMEOUT_MS: positiveInteger.default(5_000),
+  STARTUP_TIMEOUT_MS: positiveInteger.default(60_000),
   SHUTDOWN_TIMEOUT_MS: positiveInteger.default(20_000),
   EXPLORER: flag.default(true),
   KAFKA_BROKERS: brokerList.optional(),
@@ -71,6 +72,10 @@ export const settings = {
   KAFKA_SASL_MECHANISM: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).optional(),
   KAFKA_USERNAME: z.string().min(1).optional(),
   KAFKA_PASSWORD: z.string().min(1).optional(),
+  KAFKA_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{0,100}$/, 'must be at most 100 letters, digits, dots, hyphens or underscores')
+    .default(''),
   KAFKA_REPLICATION_FACTOR: positiveInteger.default(1),
   KAFKA_MIN_INSYNC_REPLICAS: positiveInteger.default(1),
   KAFKA_COMPRESSION: z.enum(['none', 'gzip']).default('none'),
@@ -115,6 +120,8 @@ export interface KafkaConfig {
         readonly password: string;
       }
     | undefined;
+  /** In front of the names of topics and consumer groups, so that deployments can share a cluster. */
+  readonly prefix: string;
   readonly replicationFactor: number;
   readonly minInsyncReplicas: number;
   readonly compression: 'none' | 'gzip';
@@ -176,6 +183,8 @@ export interface Config {
   };
   readonly changesRetentionMs: number;
   readonly consistencyTimeoutMs: number;
+  /** How long a start waits for the database and the bus. */
+  readonly startupTimeoutMs: number;
   readonly shutdownTimeoutMs: number;
   readonly explorer: boolean;
 }
@@ -237,6 +246,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     },
     changesRetentionMs: value.CHANGES_RETENTION_HOURS * 3_600_000,
     consistencyTimeoutMs: value.CONSISTENCY_TIMEOUT_MS,
+    startupTimeoutMs: value.STARTUP_TIMEOUT_MS,
     shutdownTimeoutMs: value.SHUTDOWN_TIMEOUT_MS,
     explorer: value.EXPLORER,
   };
@@ -252,6 +262,7 @@ function kafkaConfig(value: z.infer<typeof environment>): KafkaConfig | undefine
       mechanism !== undefined && username !== undefined && password !== undefined
         ? { mechanism, username, password }
         : undefined,
+    prefix: value.KAFKA_PREFIX,
     replicationFactor: value.KAFKA_REPLICATION_FACTOR,
     minInsyncReplicas: value.KAFKA_MIN_INSYNC_REPLICAS,
     compression: value.KAFKA_COMPRESSION,

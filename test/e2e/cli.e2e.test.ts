@@ -102,7 +102,7 @@ test(
       [{ FLEETGRAPH_DATA_DIR: join(directory, 'file') }, /^fleetgraph: The data directory .*file can't be written/],
       [{ GATEWAY_PORT: 'eighty' }, /^fleetgraph: Bad configuration: GATEWAY_PORT/],
       [
-        { DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none' },
+        { DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none', STARTUP_TIMEOUT_MS: '1', LOG_LEVEL: 'error' },
         /^fleetgraph: The database at .* can't be used .*Check DATABASE_URL/,
       ],
       [{ NODE_ENV: 'production' }, /^fleetgraph: The development issuer is not for production/],

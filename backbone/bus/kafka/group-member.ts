@@ -15,6 +15,7 @@ import { createWaitingRecords, type WaitingRecords } from './waiting-records.js'
 
 export interface GroupMemberOptions {
   readonly createKafka: CreateKafka;
+  readonly prefix: string;
   readonly log: Logger;
   readonly metrics: BusMetrics;
   readonly sessionTimeoutMs: number;
@@ -120,7 +121,7 @@ export async function joinGroup(
   };
 
   const session = openGroupSession({
-    createKafka: options.createKafka,
+    ...{ createKafka: options.createKafka, prefix: options.prefix },
     ...{ group, topics, log, sessionTimeoutMs: options.sessionTimeoutMs },
     onAssigned(partitions) {
       const names = new Set(partitions.map(nameOf));

@@ -36,6 +36,8 @@ export interface GroupSession {
 
 export interface GroupSessionOptions {
   readonly createKafka: CreateKafka;
+  /** In front of the names of the group and the topics in Kafka. Everywhere here they are without. */
+  readonly prefix: string;
   readonly group: string;
   readonly topics: readonly string[];
   readonly log: Logger;
@@ -53,7 +55,7 @@ export interface GroupSessionOptions {
 const fetchWaitMs = 100;
 
 export function openGroupSession(options: GroupSessionOptions): GroupSession {
-  const { group, topics, log, sessionTimeoutMs } = options;
+  const { prefix, group, topics, log, sessionTimeoutMs } = options;
   const stopped = new AbortController();
   let consumer: Consumer | undefined;
   let fetched: EachBatchPayload | undefined;
@@ -84,7 +86,7 @@ export function openGroupSession(options: GroupSessionOptions): GroupSession {
     stopped.signal.addEventListener('abort', stop, { once: true });
 
     const current = options.createKafka().consumer({
-      groupId: group,
+      groupId: prefix + group,
       allowAutoTopicCreation: false,
       partitionAssigners: [announcing(PartitionAssigners.roundRobin, () => (joining = true))],
       sessionTimeout: sessionTimeoutMs,
@@ -106,8 +108,8 @@ export function openGroupSession(options: GroupSessionOptions): GroupSession {
       joining = false;
       failure = undefined;
       options.onAssigned(
-        Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
-          partitions.map((partition) => ({ topic, partition })),
+        Object.entries(payload.memberAssignment).flatMap(([name, partitions]) =>
+          partitions.map((partition) => ({ topic: name.slice(prefix.length), partition })),
         ),
       );
       settle();
@@ -121,13 +123,14 @@ export function openGroupSession(options: GroupSessionOptions): GroupSession {
     const working = (async () => {
       await current.connect();
       // Where nothing is committed. At the live end it is decided above, with offsets.
-      await current.subscribe({ topics: [...topics], fromBeginning: true });
+      await current.subscribe({ topics: topics.map((topic) => prefix + topic), fromBeginning: true });
       await current.run({
         autoCommit: false,
         eachBatch: async (payload) => {
           if (consumer !== current || stopped.signal.aborted) return;
           fetched = payload;
-          const { topic, partition, messages } = payload.batch;
+          const { partition, messages } = payload.batch;
+          const topic = payload.batch.topic.slice(prefix.length);
           options.onRecords(
             { topic, partition },
             messages.map((message) => toRecord(topic, partition, message)),
@@ -166,16 +169,17 @@ export function openGroupSession(options: GroupSessionOptions): GroupSession {
   })();
 
   return {
-    pause: ({ topic, partition }) => consumer?.pause([{ topic, partitions: [partition] }]),
-    resume: ({ topic, partition }) => consumer?.resume([{ topic, partitions: [partition] }]),
-    seek: ({ topic, partition, offset }) => consumer?.seek({ topic, partition, offset: String(offset) }),
+    pause: ({ topic, partition }) => consumer?.pause([{ topic: prefix + topic, partitions: [partition] }]),
+    resume: ({ topic, partition }) => consumer?.resume([{ topic: prefix + topic, partitions: [partition] }]),
+    seek: ({ topic, partition, offset }) =>
+      consumer?.seek({ topic: prefix + topic, partition, offset: String(offset) }),
     async commit(positions) {
       // Checked in the same turn in which kafkajs takes the generation for its request.
       if (joining || fetched === undefined) throw new Error('the group is rebalancing');
       // Not Consumer.commitOffsets, which repeats a refused commit under whatever generation there is by then.
       await fetched.commitOffsetsIfNecessary({
         topics: [...new Set(positions.map(({ topic }) => topic))].map((topic) => ({
-          topic,
+          topic: prefix + topic,
           partitions: positions
             .filter((position) => position.topic === topic)
             .map(({ partition, offset }) => ({ partition, offset: String(offset) })),

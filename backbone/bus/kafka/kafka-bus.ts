@@ -24,6 +24,8 @@ import { startTail } from './tail.js';
 export interface KafkaBusOptions {
   readonly kafka: KafkaConnection &
     TopicSettings & {
+      /** In front of the names of topics and groups, so that deployments can share a cluster. */
+      readonly prefix: string;
       readonly compression: 'none' | 'gzip';
       /** How long a record may wait for others to share its request. */
       readonly lingerMs: number;
@@ -55,9 +57,10 @@ const flushLimits = { records: 10_000, bytes: 2 * 2 ** 20 };
 export function createKafkaBus(options: KafkaBusOptions): EventBus {
   const { kafka, instance, log, sessionTimeoutMs = 10_000, stopGraceMs = 5_000, maxBatchBytes = 2 ** 20 } = options;
   const createKafka = kafkaClients(kafka, `fleetgraph-${instance}`, log);
+  const { prefix } = kafka;
   const topics = createKafkaTopics(createKafka, kafka);
   const appender = createRecordAppender({
-    ...{ createKafka, log, compression: kafka.compression, deadlineMs: options.publishDeadlineMs ?? 30_000 },
+    ...{ createKafka, prefix, log, compression: kafka.compression, deadlineMs: options.publishDeadlineMs ?? 30_000 },
   });
   const subscriptions = new Set<Subscription>();
   const groups = new Set<string>();
@@ -116,6 +119,8 @@ export function createKafkaBus(options: KafkaBusOptions): EventBus {
     // Handlers that still run may publish what they have done.
     await Promise.all([...subscriptions].map((subscription) => subscription.stop()));
     accepts = false;
+    // Calls that still wait to hear how many partitions there are come into the queue right after.
+    await Promise.allSettled(partitionCounts.values());
     await queue.drain();
     await appender.close();
     await topics.close();
@@ -136,7 +141,7 @@ export function createKafkaBus(options: KafkaBusOptions): EventBus {
       groups.add(group);
       return stopWithBus(
         await joinGroup(
-          { createKafka, log, metrics, sessionTimeoutMs, stopGraceMs, maxBatchBytes, beginnings },
+          { createKafka, prefix, log, metrics, sessionTimeoutMs, stopGraceMs, maxBatchBytes, beginnings },
           subscription,
           handler,
         ),
@@ -150,7 +155,7 @@ export function createKafkaBus(options: KafkaBusOptions): EventBus {
       return stopWithBus(
         await startTail(
           {
-            ...{ createKafka, log, topics: names, ends, sessionTimeoutMs, stopGraceMs },
+            ...{ createKafka, prefix, log, topics: names, ends, sessionTimeoutMs, stopGraceMs },
             ...{ name: `fleetgraph-tail-${instance}`, maxRecords: 1_000 },
           },
           handler,

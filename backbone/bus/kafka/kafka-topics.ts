@@ -9,6 +9,8 @@ import type { CreateKafka } from './kafka-client.js';
 import { protocolErrorOf } from './kafka-errors.js';
 
 export interface TopicSettings {
+  /** In front of the names of topics and groups in Kafka. Everywhere else they are without. */
+  readonly prefix: string;
   readonly replicationFactor: number;
   readonly minInsyncReplicas: number;
 }
@@ -33,6 +35,7 @@ export interface KafkaTopics {
 const maxMessageBytes = 8 * 2 ** 20;
 
 export function createKafkaTopics(createKafka: CreateKafka, settings: TopicSettings): KafkaTopics {
+  const { prefix } = settings;
   let connecting: Promise<Admin> | undefined;
 
   const forget = (): void => {
@@ -47,10 +50,12 @@ export function createKafkaTopics(createKafka: CreateKafka, settings: TopicSetti
       await admin.connect();
       return admin;
     })();
+    const current = connecting;
     try {
-      return await work(await connecting);
+      return await work(await current);
     } catch (error) {
-      if (protocolErrorOf(error) === undefined) forget();
+      const answered = error instanceof FleetgraphError || protocolErrorOf(error) !== undefined;
+      if (!answered && connecting === current) forget();
       throw error;
     }
   };
@@ -68,20 +73,24 @@ export function createKafkaTopics(createKafka: CreateKafka, settings: TopicSetti
 
   /** Topics that the members of a group consume, by what they told the coordinator when they joined. */
   const consumedTopics = async (admin: Admin, group: string): Promise<readonly string[]> => {
-    const { groups } = await admin.describeGroups([group]);
+    const { groups } = await admin.describeGroups([prefix + group]);
     return groups
       .flatMap(({ members }) => members)
-      .flatMap(({ memberMetadata }) => AssignerProtocol.MemberMetadata.decode(memberMetadata)?.topics ?? []);
+      .flatMap(({ memberMetadata }) => AssignerProtocol.MemberMetadata.decode(memberMetadata)?.topics ?? [])
+      .map((topic) => topic.slice(prefix.length));
   };
 
   const lagOf = async (admin: Admin, group: string): Promise<readonly GroupLag[]> => {
-    const committed = await admin.fetchOffsets({ groupId: group });
-    const names = new Set([...committed.map(({ topic }) => topic), ...(await consumedTopics(admin, group))]);
+    const committed = await admin.fetchOffsets({ groupId: prefix + group });
+    const names = new Set([
+      ...committed.map(({ topic }) => topic.slice(prefix.length)),
+      ...(await consumedTopics(admin, group)),
+    ]);
     return Promise.all(
       [...names].map(async (topic) => {
-        const own = committed.find((entry) => entry.topic === topic)?.partitions ?? [];
+        const own = committed.find((entry) => entry.topic === prefix + topic)?.partitions ?? [];
         let lag = 0;
-        for (const { partition, high, low } of await admin.fetchTopicOffsets(topic)) {
+        for (const { partition, high, low } of await admin.fetchTopicOffsets(prefix + topic)) {
           const offset = own.find((entry) => entry.partition === partition)?.offset ?? '-1';
           // What was past its retention before the group had it is not behind it any more.
           const from = Math.max(Number(offset), Number(low));
@@ -96,14 +105,14 @@ export function createKafkaTopics(createKafka: CreateKafka, settings: TopicSetti
     create: (topics) =>
       available(async (admin) => {
         const there = new Set(await admin.listTopics());
-        const missing = topics.filter(({ name }) => !there.has(name));
+        const missing = topics.filter(({ name }) => !there.has(prefix + name));
         for (const { name, partitions, retentionMs } of missing) {
           await admin.createTopics({
             waitForLeaders: true,
             timeout: 10_000,
             topics: [
               {
-                topic: name,
+                topic: prefix + name,
                 numPartitions: partitions,
                 replicationFactor: settings.replicationFactor,
                 configEntries: [
@@ -120,8 +129,8 @@ export function createKafkaTopics(createKafka: CreateKafka, settings: TopicSetti
     partitionCount: (topic) =>
       available(async (admin) => {
         try {
-          const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
-          const found = topics.find(({ name }) => name === topic);
+          const { topics } = await admin.fetchTopicMetadata({ topics: [prefix + topic] });
+          const found = topics.find(({ name }) => name === prefix + topic);
           if (found !== undefined && found.partitions.length > 0) return found.partitions.length;
         } catch (error) {
           if (!/^(UNKNOWN_TOPIC_OR_PARTITION|INVALID_TOPIC_EXCEPTION)$/.test(protocolErrorOf(error) ?? '')) throw error;
@@ -131,17 +140,20 @@ export function createKafkaTopics(createKafka: CreateKafka, settings: TopicSetti
           `The topic ${topic} does not exist. Make it with ensureTopics first.`,
         );
       }),
-    ends: (topics) => available((admin) => endsOf(admin, topics)),
+    ends: (topics) => available((admin) => endsOf(admin, prefix, topics)),
     lag: (groups) => available(async (admin) => (await Promise.all(groups.map((group) => lagOf(admin, group)))).flat()),
     uncommittedEnds: (group, topics) =>
       available(async (admin) => {
-        const committed = await admin.fetchOffsets({ groupId: group, topics: [...topics] });
+        const committed = await admin.fetchOffsets({
+          groupId: prefix + group,
+          topics: topics.map((topic) => prefix + topic),
+        });
         const isCommitted = ({ topic, partition }: Position): boolean =>
           committed
-            .filter((entry) => entry.topic === topic)
+            .filter((entry) => entry.topic === prefix + topic)
             .flatMap(({ partitions }) => partitions)
             .some((entry) => entry.partition === partition && entry.offset !== '-1');
-        return (await endsOf(admin, topics)).filter((end) => !isCommitted(end));
+        return (await endsOf(admin, prefix, topics)).filter((end) => !isCommitted(end));
       }),
     async ping(timeoutMs) {
       const over = new AbortController();
@@ -164,10 +176,14 @@ export function createKafkaTopics(createKafka: CreateKafka, settings: TopicSetti
   };
 }
 
-async function endsOf(admin: Admin, topics: readonly string[]): Promise<readonly Position[]> {
+async function endsOf(admin: Admin, prefix: string, topics: readonly string[]): Promise<readonly Position[]> {
   const ends = await Promise.all(
     topics.map(async (topic) =>
-      (await admin.fetchTopicOffsets(topic)).map(({ partition, high }) => ({ topic, partition, offset: BigInt(high) })),
+      (await admin.fetchTopicOffsets(prefix + topic)).map(({ partition, high }) => ({
+        topic,
+        partition,
+        offset: BigInt(high),
+      })),
     ),
   );
   return ends.flat();

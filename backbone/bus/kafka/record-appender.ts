@@ -21,6 +21,8 @@ export interface RecordAppender {
 
 export interface RecordAppenderOptions {
   readonly createKafka: CreateKafka;
+  /** In front of the names of topics. */
+  readonly prefix: string;
   readonly log: Logger;
   readonly compression: 'none' | 'gzip';
   /** An append that is not durable after this long is given up, milliseconds. */
@@ -55,7 +57,7 @@ export function createRecordAppender(options: RecordAppenderOptions): RecordAppe
 
   return {
     async append(records) {
-      const topicMessages = messagesByTopic(records);
+      const topicMessages = messagesByTopic(records, options.prefix);
       const over = new AbortController();
       const deadline = pause(options.deadlineMs, over.signal).then(() => {
         if (!over.signal.aborted) throw new Error(`timeout: not durable within ${options.deadlineMs} ms`);
@@ -80,12 +82,12 @@ export function createRecordAppender(options: RecordAppenderOptions): RecordAppe
   };
 }
 
-function messagesByTopic(records: readonly AssignedRecord[]) {
+function messagesByTopic(records: readonly AssignedRecord[], prefix: string) {
   const byTopic = new Map<string, ReturnType<typeof toMessage>[]>();
   for (const record of records) {
     const messages = byTopic.get(record.topic);
     if (messages) messages.push(toMessage(record));
     else byTopic.set(record.topic, [toMessage(record)]);
   }
-  return [...byTopic].map(([topic, messages]) => ({ topic, messages }));
+  return [...byTopic].map(([topic, messages]) => ({ topic: prefix + topic, messages }));
 }

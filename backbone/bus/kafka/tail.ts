@@ -13,6 +13,7 @@ import { sizeOfRecord } from './record-codec.js';
 
 export interface TailOptions {
   readonly createKafka: CreateKafka;
+  readonly prefix: string;
   readonly log: Logger;
   readonly topics: readonly string[];
   /** Ends of the partitions of the topics, by which "from now on" is meant. */
@@ -42,7 +43,13 @@ export async function startTail(
   let giving: Promise<void> | undefined;
 
   const session = openGroupSession({
-    ...{ createKafka: options.createKafka, topics, log, sessionTimeoutMs: options.sessionTimeoutMs },
+    ...{
+      createKafka: options.createKafka,
+      prefix: options.prefix,
+      topics,
+      log,
+      sessionTimeoutMs: options.sessionTimeoutMs,
+    },
     group: `${options.name}-${randomUUID()}`,
     onAssigned(partitions) {
       assigned = partitions;
