@@ -26,7 +26,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf 
 WORKDIR /app
 # Owned by root: the program can't change itself.
 COPY --from=build /app /app
-ENV NODE_ENV=production FLEETGRAPH_HOST=0.0.0.0 FLEETGRAPH_DATA_DIR=/var/lib/fleetgraph
+# Without the cache of tsx nothing at all is written, not even to /tmp.
+ENV NODE_ENV=production FLEETGRAPH_HOST=0.0.0.0 FLEETGRAPH_DATA_DIR=/var/lib/fleetgraph TSX_DISABLE_CACHE=1
 USER node
 # /readyz of the whole process: every role in it can do its work.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["node", "/app/deploy/ready.mjs"]

@@ -26,6 +26,15 @@ export function stagesOf(dockerfile: string): readonly (readonly Instruction[])[
   return stages;
 }
 
+/** Variables that the image sets. */
+export function imageEnvironment(): Readonly<Record<string, string>> {
+  const texts = (stagesOf(read('Dockerfile')).at(-1) ?? [])
+    .filter(({ name }) => name === 'ENV')
+    .map(({ text }) => text);
+  const pairs = texts.flatMap((text) => [...text.matchAll(/(\w+)=(\S+)/g)]);
+  return Object.fromEntries(pairs.map(([, name = '', value = '']) => [name, value] as const));
+}
+
 export interface ProductionTree {
   readonly directory: string;
   remove(): void;

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { freePorts } from '../world/cli.js';
 import { createDatabase } from '../world/database.js';
 import { eventually } from '../world/eventually.js';
-import { buildProductionTree, type ProductionTree } from './image-world.js';
+import { buildProductionTree, imageEnvironment, type ProductionTree } from './image-world.js';
 
 let tree: ProductionTree;
 beforeAll(() => {
@@ -25,8 +25,9 @@ const user = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
 
 async function run(env: Record<string, string>) {
   const temporary = await mkdtemp(join(tmpdir(), 'fleetgraph-run-'));
-  await chmod(temporary, 0o777);
-  const surroundings = { PATH: process.env['PATH'] ?? '', TMPDIR: temporary, NODE_ENV: 'production', ...env };
+  await chmod(temporary, 0o555);
+  const PATH = process.env['PATH'] ?? '';
+  const surroundings = { ...imageEnvironment(), PATH, TMPDIR: temporary, FLEETGRAPH_HOST: '127.0.0.1', ...env };
   const options = { cwd: tree.directory, env: surroundings, ...user };
   const child = spawn(process.execPath, ['platform/cli/bin.mjs', 'start'], options);
   const exited = once(child, 'exit').then(([code]) => code as number | null);
