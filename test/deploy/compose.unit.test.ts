@@ -86,6 +86,11 @@ test('images are pinned to a version', () => {
   );
 });
 
+test('Traefik is of the version that the tests build and run', () => {
+  const version = /traefik\/traefik\/v3 (v[\d.]+)/.exec(read('test/world/traefik/go.mod'))?.[1];
+  expect(serviceOf('traefik').image).toBe(`traefik:${version}`);
+});
+
 test('only HTTP and MQTT are open to other machines', () => {
   const published = services.flatMap(([name, { ports = [] }]) => ports.map((port) => `${name} ${nameOf(port)}`));
   expect(published.filter((port) => !port.includes('127.0.0.1:')).sort()).toEqual(['emqx 1883:1883', 'traefik 80:80']);
