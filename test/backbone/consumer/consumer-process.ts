@@ -1,19 +1,20 @@
 /**
- * A consumer whose effect is a row, in a process of its own: `consumer-process.ts <database url> [die]`. With `die` it
+ * A consumer whose effect is a row, in a process of its own: `consumer-process.ts <address of the bus> [die]`. With `die` it
  * prints "effect" and hangs between its effect and the commit of its offset, to be killed there.
  */
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { createPostgresBus } from '../../../backbone/bus/postgres/postgres-bus.js';
 import { createConsumer } from '../../../backbone/consumer/consumer.js';
 import { createPool } from '../../../platform/database/pool.js';
-import { nameOf, topic } from './consumer-world.js';
+import { nameOf, topic } from './named-events.js';
+import { openBus, type BusAddress } from './open-bus.js';
 
-const [, , databaseUrl = '', mode] = process.argv;
+const [, , address = '', mode] = process.argv;
+const busAddress = JSON.parse(address) as BusAddress;
 const log = pino({ level: 'silent' });
 const metrics = new Registry();
-const pool = createPool({ url: databaseUrl, size: 4, applicationName: 'consumer-process', log });
-const bus = createPostgresBus({ pool, databaseUrl, log, metrics, leaseTtlMs: 1_000 });
+const pool = createPool({ url: busAddress.databaseUrl, size: 4, applicationName: 'consumer-process', log });
+const bus = openBus(busAddress, pool);
 await createConsumer({
   ...{ name: 'consumer', topics: [topic], bus, pool, log, metrics, maxBatchSize: 3 },
   async handle(events) {

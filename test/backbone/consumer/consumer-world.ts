@@ -1,13 +1,19 @@
 /** A bus with events on it, and consumers of them. */
+import { randomUUID } from 'node:crypto';
+import { Kafka, logLevel } from 'kafkajs';
 import { Registry } from 'prom-client';
+import { inject } from 'vitest';
 import type { EventBus, OutgoingRecord } from '../../../backbone/bus/event-bus.js';
-import { createPostgresBus } from '../../../backbone/bus/postgres/postgres-bus.js';
 import { createConsumer, type ConsumerOptions } from '../../../backbone/consumer/consumer.js';
-import { encode, makeEvent, type Event } from '../../../backbone/events/envelope.js';
 import type { Role } from '../../../platform/lifecycle/role.js';
 import { createDatabase, silentLog, type TestDatabase } from '../../world/database.js';
+import { eventually } from '../../world/eventually.js';
+import { answers, hasKafka } from '../../world/kafka/kafka.js';
+import { topic } from './named-events.js';
+import { openBus, type BusAddress } from './open-bus.js';
 
-export const topic = 'test.events';
+/** What the suites run on. */
+export const backbones: readonly ('PostgreSQL' | 'Kafka')[] = hasKafka() ? ['PostgreSQL', 'Kafka'] : ['PostgreSQL'];
 
 export interface DeadLetter {
   readonly consumer: string;
@@ -23,6 +29,8 @@ export interface DeadLetter {
 export interface ConsumerWorld extends AsyncDisposable {
   readonly database: TestDatabase;
   readonly bus: EventBus;
+  /** Where another process finds the bus. */
+  readonly address: BusAddress;
   readonly metrics: Registry;
   publish(...records: OutgoingRecord[]): Promise<void>;
   /** Starts a consumer of `topic`; stopped with the world. Retries come at once. */
@@ -30,36 +38,23 @@ export interface ConsumerWorld extends AsyncDisposable {
   deadLetters(): Promise<DeadLetter[]>;
   /** Records that the group has not committed. */
   lag(group?: string): Promise<number>;
+  /** Lets the group, which has no members, begin anew. */
+  rewind(): Promise<void>;
 }
 
-/** A record of one device in a topic of one partition. */
-export function named(name: string): OutgoingRecord {
-  return encode(
-    makeEvent({
-      type: 'io.fleetgraph.device.registered.v1',
-      source: '/test',
-      subject: 'device',
-      tenant: 'acme',
-      data: { deviceId: 'device', name, typeId: 'generic', labels: {} },
-    }),
-  );
-}
-
-export function nameOf(event: Event): string {
-  return event.type === 'io.fleetgraph.device.registered.v1' ? event.data.name : event.type;
-}
-
-export async function createConsumerWorld(): Promise<ConsumerWorld> {
+export async function createConsumerWorld(backbone: (typeof backbones)[number]): Promise<ConsumerWorld> {
   const database = await createDatabase();
   const metrics = new Registry();
-  const bus = createPostgresBus({
-    ...{ pool: database.pool, databaseUrl: database.url, log: silentLog, metrics: new Registry(), leaseTtlMs: 1_000 },
-  });
+  const brokers = backbone === 'Kafka' ? inject('kafkaBrokers') : [];
+  if (brokers.length > 0) await eventually(() => answers(brokers), 60_000);
+  const address = { databaseUrl: database.url, brokers, prefix: `test-${randomUUID().slice(0, 8)}.` };
+  const bus = openBus(address, database.pool);
   await bus.ensureTopics([{ name: topic, partitions: 1, retentionMs: 3_600_000 }]);
   const consumers: Role[] = [];
   return {
     database,
     bus,
+    address,
     metrics,
     publish: (...records) => bus.publish(topic, records),
     async consume(options) {
@@ -79,6 +74,14 @@ export async function createConsumerWorld(): Promise<ConsumerWorld> {
       return rows;
     },
     lag: async (group = 'consumer') => (await bus.lag(group)).get(topic) ?? 0,
+    async rewind() {
+      await database.pool.query('UPDATE bus.leases SET committed = 0');
+      if (brokers.length === 0) return;
+      const admin = new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }).admin();
+      await admin.connect();
+      await admin.deleteGroups([`${address.prefix}consumer`]);
+      await admin.disconnect();
+    },
     async [Symbol.asyncDispose]() {
       for (const consumer of consumers) await consumer.stop();
       await bus.close();

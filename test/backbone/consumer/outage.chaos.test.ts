@@ -18,7 +18,7 @@ import { startEmbeddedPostgres } from '../../../platform/embedded/postgres.js';
 import { pause } from '../../../platform/lifecycle/wait.js';
 import { silentLog } from '../../world/database.js';
 import { eventually } from '../../world/eventually.js';
-import { named, nameOf, topic } from './consumer-world.js';
+import { named, nameOf, topic } from './named-events.js';
 
 test('an outage of the database costs no event, whichever driver was in the middle of its transaction', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'fleetgraph-consumer-chaos-'));
