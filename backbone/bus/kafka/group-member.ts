@@ -155,7 +155,12 @@ export async function joinGroup(
       entry.waiting.add(records);
       const first = entry.waiting.first();
       if (first === undefined) return;
-      entry.consumer ??= createConsumer(entry, first.offset);
+      if (entry.consumer === undefined) {
+        entry.consumer = createConsumer(entry, first.offset);
+        // So that a group that has finished nothing is known all the same, and how far it is behind.
+        uncommitted.set(nameOf(partition), { ...partition, offset: first.offset });
+        commitSoon();
+      }
       if (!entry.paused && entry.waiting.isHigh()) {
         entry.paused = true;
         session.pause(partition);
