@@ -19,6 +19,7 @@ export interface GroupMemberOptions {
   readonly log: Logger;
   readonly metrics: BusMetrics;
   readonly sessionTimeoutMs: number;
+  readonly metadataMaxAgeMs: number;
   /** How long a stop waits for running handlers before it aborts their signal, and then once more, milliseconds. */
   readonly stopGraceMs: number;
   /** Most bytes of values in a batch. */
@@ -122,7 +123,8 @@ export async function joinGroup(
 
   const session = openGroupSession({
     ...{ createKafka: options.createKafka, prefix: options.prefix },
-    ...{ group, topics, log, sessionTimeoutMs: options.sessionTimeoutMs },
+    ...{ group, topics, log },
+    ...{ sessionTimeoutMs: options.sessionTimeoutMs, metadataMaxAgeMs: options.metadataMaxAgeMs },
     onAssigned(partitions) {
       const names = new Set(partitions.map(nameOf));
       const gone = [...held.values()].filter((entry) => !names.has(nameOf(entry)));

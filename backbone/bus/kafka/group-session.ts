@@ -43,6 +43,8 @@ export interface GroupSessionOptions {
   readonly log: Logger;
   /** A member that is silent for this long is taken for dead, milliseconds. */
   readonly sessionTimeoutMs: number;
+  /** How soon a partition that is added is found, milliseconds. */
+  readonly metadataMaxAgeMs: number;
   /** After each join: what is held now. Called before anything of it is fetched. */
   readonly onAssigned: (partitions: readonly TopicPartition[]) => void;
   /** Membership is lost: nothing is held any more. */
@@ -93,7 +95,7 @@ export function openGroupSession(options: GroupSessionOptions): GroupSession {
       rebalanceTimeout: sessionTimeoutMs,
       heartbeatInterval: Math.min(1_000, sessionTimeoutMs / 6),
       maxWaitTimeInMs: fetchWaitMs,
-      metadataMaxAge: 60_000,
+      metadataMaxAge: options.metadataMaxAgeMs,
       retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 5, restartOnFailure: async () => false },
     });
     const { CRASH, GROUP_JOIN, HEARTBEAT } = current.events;

@@ -37,6 +37,8 @@ export interface KafkaBusOptions {
   readonly metrics: Registry;
   /** A group member that is silent for this long loses its partitions. Brokers take 6,000 or more. Default 10,000. */
   readonly sessionTimeoutMs?: number;
+  /** How soon a partition that is added is consumed. Default 60,000. */
+  readonly metadataMaxAgeMs?: number;
   /** How long a stop waits for running handlers before it aborts their signal, and then once more. Default 5,000. */
   readonly stopGraceMs?: number;
   /** Most bytes of values in a batch; a larger record comes alone. Default 1 MiB. */
@@ -62,6 +64,10 @@ export function createKafkaBus(options: KafkaBusOptions): EventBus {
   const appender = createRecordAppender({
     ...{ createKafka, prefix, log, compression: kafka.compression, deadlineMs: options.publishDeadlineMs ?? 30_000 },
   });
+  const membership = {
+    ...{ createKafka, prefix, log, sessionTimeoutMs, stopGraceMs },
+    metadataMaxAgeMs: options.metadataMaxAgeMs ?? 60_000,
+  };
   const subscriptions = new Set<Subscription>();
   const groups = new Set<string>();
   const partitionCounts = new Map<string, Promise<number>>();
@@ -140,11 +146,7 @@ export function createKafkaBus(options: KafkaBusOptions): EventBus {
       const beginnings = from === 'latest' ? await topics.uncommittedEnds(group, subscription.topics) : [];
       groups.add(group);
       return stopWithBus(
-        await joinGroup(
-          { createKafka, prefix, log, metrics, sessionTimeoutMs, stopGraceMs, maxBatchBytes, beginnings },
-          subscription,
-          handler,
-        ),
+        await joinGroup({ ...membership, metrics, maxBatchBytes, beginnings }, subscription, handler),
         () => groups.delete(group),
       );
     },
@@ -155,7 +157,7 @@ export function createKafkaBus(options: KafkaBusOptions): EventBus {
       return stopWithBus(
         await startTail(
           {
-            ...{ createKafka, prefix, log, topics: names, ends, sessionTimeoutMs, stopGraceMs },
+            ...{ ...membership, topics: names, ends },
             ...{ name: `fleetgraph-tail-${instance}`, maxRecords: 1_000 },
           },
           handler,

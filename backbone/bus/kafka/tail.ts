@@ -21,6 +21,7 @@ export interface TailOptions {
   /** Of the group, so that operators see whose it is. */
   readonly name: string;
   readonly sessionTimeoutMs: number;
+  readonly metadataMaxAgeMs: number;
   readonly stopGraceMs: number;
   /** Most records that a handler is given at once. */
   readonly maxRecords: number;
@@ -49,6 +50,7 @@ export async function startTail(
       topics,
       log,
       sessionTimeoutMs: options.sessionTimeoutMs,
+      metadataMaxAgeMs: options.metadataMaxAgeMs,
     },
     group: `${options.name}-${randomUUID()}`,
     onAssigned(partitions) {
