@@ -37,6 +37,13 @@ module.exports = {
       from: { pathNot: '^(test|bench)/' },
       to: { path: '^(test|bench)/' },
     },
+    {
+      name: 'kafkajs-only-behind-the-bus',
+      comment: 'Its faults are known, and kept there (ADR 15).',
+      severity: 'error',
+      from: { pathNot: '^(backbone/bus/kafka|test|bench)/' },
+      to: { path: '^node_modules/kafkajs/' },
+    },
     { name: 'not-to-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
     {
       name: 'no-dev-dependency-in-production',
