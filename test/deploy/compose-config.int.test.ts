@@ -5,13 +5,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { root } from '../docs/repository.js';
+import { hasServer } from '../world/real-servers.js';
 import { composeFiles, exampleVariables, roleServices } from './deploy-world.js';
 
-const hasGo = spawnSync('go', ['version']).status === 0;
-if (!hasGo)
-  process.stderr.write('SKIPPED: the compose files were not loaded as Docker would, for Go is not installed.\n');
+const go = spawnSync('go', ['version']).status === 0 ? 'go' : undefined;
+const canBuild = hasServer(
+  go,
+  'Go, by which the compose files are loaded as Docker does,',
+  'install Go 1.24 or newer.',
+);
 
-describe.skipIf(!hasGo)('the compose files', () => {
+describe.skipIf(!canBuild)('the compose files', () => {
   const directory = mkdtempSync(join(tmpdir(), 'fleetgraph-compose-'));
   const program = join(directory, 'compose-config');
   beforeAll(() => {

@@ -1,7 +1,8 @@
 /** The ECS template against the code, and against compose. */
+import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { readConfig, roleNames, settings } from '../../platform/config/config.js';
-import { read } from '../docs/repository.js';
+import { read, root } from '../docs/repository.js';
 import { rolesOf, serviceOf } from './deploy-world.js';
 import { container, containers, environmentOf, resource, roleContainers, template } from './ecs-world.js';
 
@@ -190,6 +191,15 @@ test('what broker and bus keep is encrypted, at rest and on the way', () => {
     });
   const mounted = containers().flatMap(({ MountPoints = [] }) => MountPoints.map(({ SourceVolume }) => SourceVolume));
   expect(volumes.map(({ Name }) => Name)).toEqual(expect.arrayContaining([...new Set(mounted)]));
+});
+
+const linter = spawnSync('cfn-lint', ['--version']).status === 0;
+if (!linter) process.stderr.write('SKIPPED: the template for ECS was not linted: pip install cfn-lint.\n');
+
+test.skipIf(!linter)('cfn-lint finds nothing in the template', () => {
+  const { stdout, status } = spawnSync('cfn-lint', ['deploy/ecs/fleetgraph.yaml'], { cwd: root, encoding: 'utf8' });
+  expect(stdout).toBe('');
+  expect(status).toBe(0);
 });
 
 test('the template has no YAML aliases, which CloudFormation does not read', () => {
