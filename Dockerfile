@@ -30,7 +30,7 @@ COPY --from=build /app /app
 ENV NODE_ENV=production FLEETGRAPH_HOST=0.0.0.0 FLEETGRAPH_DATA_DIR=/var/lib/fleetgraph TSX_DISABLE_CACHE=1
 USER node
 # /readyz of the whole process: every role in it can do its work.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["node", "/app/deploy/ready.mjs"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=90s --retries=3 CMD ["node", "/app/deploy/ready.mjs"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/bin/tini", "--", "fleetgraph"]
 CMD ["start"]
