@@ -110,6 +110,8 @@ test('what is mounted is there: files of the repository, and volumes that are de
   for (const [name, { volumes = [] }] of services)
     for (const volume of volumes) {
       const [source = ''] = volume.split(':');
+      // Those of Traefik and EMQX: edge-files.unit.test.ts.
+      if (/^\.\/deploy\/(traefik|emqx)\//.test(source)) continue;
       if (source.startsWith('./')) expect(exists(source), `${name}: ${source}`).toBe(true);
       else expect(Object.keys(compose().volumes ?? {}), name).toContain(source);
     }
