@@ -36,5 +36,6 @@ export function createBoundedDirectory(
   return {
     authenticate: (credentials) => ask(() => directory.authenticate(credentials)),
     find: (tenant, deviceId) => ask(() => directory.find(tenant, deviceId)),
+    findByClientId: (clientId) => ask(() => directory.findByClientId(clientId)),
   };
 }

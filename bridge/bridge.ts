@@ -24,7 +24,9 @@ import { createArrivalClock } from './intake/arrival-clock.js';
 import { createDurablePublisher } from './intake/durable-publisher.js';
 import { createIntake } from './intake/intake.js';
 import { createRejections } from './intake/rejections.js';
-import { createEmbeddedBroker, type EmbeddedBroker } from './mqtt/embedded-broker.js';
+import type { DeviceBroker } from './mqtt/device-broker.js';
+import { createEmbeddedBroker } from './mqtt/embedded-broker.js';
+import { createExternalBroker } from './mqtt/external/external-broker.js';
 import { createPresenceSignals } from './mqtt/presence-signals.js';
 import { profileEvents, updateProfiles } from './mqtt/profile-updates.js';
 
@@ -34,6 +36,8 @@ export interface BridgeRoleOptions {
   readonly metrics: Registry;
   /** For undelivered commands, and the dead letters of its consumer. */
   readonly pool: pg.Pool;
+  /** For the lock of the one bridge that sends commands, where several share a broker. */
+  readonly databaseUrl: string;
   readonly bus: EventBus;
   readonly verifyToken: VerifyToken;
   readonly directory: DeviceDirectory;
@@ -43,7 +47,7 @@ export interface BridgeRoleOptions {
 const drainMs = 10_000;
 
 /** Makes the role. It serves HTTP ingest on `config.ports.bridge` and MQTT on `config.ports.mqtt`. */
-export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mqttPort(): number } {
+export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mqttPort(): number | undefined } {
   const { config, log, metrics, pool, bus, verifyToken } = options;
   const directory = createBoundedDirectory(options.directory);
   const bridgeMetrics = createBridgeMetrics(metrics);
@@ -58,18 +62,22 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
   });
   const devices = createDeviceCache(directory);
   const service = { name: 'bridge', host: config.host, port: config.ports.bridge };
-  let broker: EmbeddedBroker | undefined;
-  const startedBroker = (): EmbeddedBroker => {
+  let broker: DeviceBroker | undefined;
+  const startedBroker = (): DeviceBroker => {
     if (!broker) throw new Error('The bridge has no broker before it has started.');
     return broker;
   };
-  const commands = createCommandSender({ broker: startedBroker, bus, pool, publisher, log, metrics, bridgeMetrics });
+  const mqttUrl = config.mqtt.url;
+  const commands = createCommandSender({
+    ...{ broker: startedBroker, bus, pool, publisher, log, metrics, bridgeMetrics },
+    ...(mqttUrl === undefined ? {} : { shared: { databaseUrl: options.databaseUrl } }),
+  });
   let app: FastifyInstance | undefined;
   let deviceEvents: Subscription | undefined;
   let port: number | undefined;
 
   const ready = async (): Promise<void> => {
-    startedBroker();
+    await startedBroker().ready();
     publisher.ready();
     await bus.ready();
     await commands.role.ready();
@@ -84,7 +92,8 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
     },
     mqttPort: () => startedBroker().port(),
     async start() {
-      await presence.reset(config.bus.partitions);
+      // Whoever was connected to a broker that is embedded here went with it; elsewhere they still are.
+      if (mqttUrl === undefined) await presence.reset(config.bus.partitions);
       deviceEvents = await bus.tail([topics.events], async (records) => {
         for (const record of records) {
           const type = typeOf(record) ?? '';
@@ -93,14 +102,21 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
           if (event && broker) await updateProfiles(event, broker.connections(), directory);
         }
       });
-      broker = await createEmbeddedBroker({
-        ...{ host: config.host, port: config.ports.mqtt, log, directory, intake, presence, rejections },
-        metrics: bridgeMetrics,
-        // Room for the topic and the headers beside the largest payload, and for one that is refused with a reason.
-        maxPacketBytes: maxPayloadBytes * 16,
-        onSubscribed: commands.deviceListens,
-        onAcknowledged: commands.deviceConfirmed,
-      });
+      const wiring = {
+        ...{ log, directory, intake, presence, rejections, metrics: bridgeMetrics },
+        ...{ onSubscribed: commands.deviceListens, onAcknowledged: commands.deviceConfirmed },
+      };
+      broker =
+        mqttUrl !== undefined
+          ? createExternalBroker({
+              ...{ ...wiring, devices, instance: config.instance },
+              config: { ...config.mqtt, url: mqttUrl },
+            })
+          : await createEmbeddedBroker({
+              ...{ ...wiring, host: config.host, port: config.ports.mqtt },
+              // Room for the topic and the headers beside the largest payload, and for one that is refused with a reason.
+              maxPacketBytes: maxPayloadBytes * 16,
+            });
       app = createHttpService({ ...service, log, metrics, ready, maxBodyBytes });
       addIngestRoutes(app, {
         directory,

@@ -10,12 +10,14 @@ import { topics } from '../../backbone/bus/topics.js';
 import { createConsumer, type DeliveredEvent } from '../../backbone/consumer/consumer.js';
 import type { DeviceAddress, DownChannel } from '../../backbone/devices/device-topics.js';
 import { encode, makeEvent, type Event } from '../../backbone/events/envelope.js';
+import { standForLead, type LeaderLock } from '../../platform/database/leader-lock.js';
 import type { Role } from '../../platform/lifecycle/role.js';
+import { pause } from '../../platform/lifecycle/wait.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import type { Registry } from '../../platform/observability/metrics.js';
 import type { BridgeMetrics } from '../bridge-metrics.js';
 import type { DurablePublisher } from '../intake/durable-publisher.js';
-import type { EmbeddedBroker } from '../mqtt/embedded-broker.js';
+import type { DeviceBroker } from '../mqtt/device-broker.js';
 import { createConfirmations } from './confirmations.js';
 import { createUndeliveredCommands, type RequestedCommand } from './undelivered-commands.js';
 
@@ -31,11 +33,16 @@ export interface CommandSender {
 interface Undelivered {
   readonly command: RequestedCommand;
   /** Session that it was last sent in; undefined while it waits. */
-  sentIn: number | undefined;
+  sentIn: number | 'sending' | undefined;
+  /** The device came to listen while it was being sent. */
+  again: boolean;
 }
 
 const maxPerDevice = 100;
 const maxDevices = 100_000;
+/** How often those that nobody listened to are tried again, and how many devices at once. */
+const retryMs = 2_000;
+const maxDevicesAtOnce = 500;
 
 const endings = [
   'io.fleetgraph.command.canceled.v1',
@@ -47,7 +54,9 @@ const endings = [
 type Ending = Event<(typeof endings)[number]>;
 
 export function createCommandSender(options: {
-  broker: () => EmbeddedBroker;
+  broker: () => DeviceBroker;
+  /** Devices can be reached from every bridge: one of them sends, and takes over what the one before it had. */
+  shared?: { databaseUrl: string };
   bus: EventBus;
   pool: pg.Pool;
   publisher: DurablePublisher;
@@ -90,15 +99,22 @@ export function createCommandSender(options: {
     const { command } = entry;
     const { commandId: id, deviceId, name, parameters, expiresAt } = command.data;
     if (isExpired(command)) return;
-    const session = broker().send(
-      { tenant: command.tenant, deviceId },
-      'command',
-      JSON.stringify({ id, name, parameters, expiresAt }),
-    );
-    if (session === undefined) return;
-    entry.sentIn = session;
-    bridgeMetrics.commands.inc({ result: 'dispatched' });
-    signal(command, 'io.fleetgraph.command.dispatched.v1');
+    entry.sentIn = 'sending';
+    entry.again = false;
+    void broker()
+      .send({ tenant: command.tenant, deviceId }, 'command', {
+        payload: JSON.stringify({ id, name, parameters, expiresAt }),
+        correlationId: id,
+        expiresAtMs: Date.parse(expiresAt),
+      })
+      .then((session) => {
+        entry.sentIn = session;
+        if (session !== undefined) {
+          bridgeMetrics.commands.inc({ result: 'dispatched' });
+          signal(command, 'io.fleetgraph.command.dispatched.v1');
+        } else if (entry.again) send(entry);
+        else bridgeMetrics.commands.inc({ result: 'waiting' });
+      });
   };
 
   /** Those of the requests that are new, in time, and find room. */
@@ -126,7 +142,7 @@ export function createCommandSender(options: {
   };
 
   const keep = (command: RequestedCommand): Undelivered => {
-    const entry: Undelivered = { command, sentIn: undefined };
+    const entry: Undelivered = { command, sentIn: undefined, again: false };
     const { deviceId } = command.data;
     undelivered.set(deviceId, [...(undelivered.get(deviceId) ?? []), entry]);
     return entry;
@@ -137,7 +153,7 @@ export function createCommandSender(options: {
     const entry = keep(command);
     // Behind one that waits, it waits, too: the order is kept.
     if (isFirst) send(entry);
-    if (entry.sentIn === undefined) bridgeMetrics.commands.inc({ result: 'waiting' });
+    else bridgeMetrics.commands.inc({ result: 'waiting' });
   };
 
   const take = (event: Event, kept: ReadonlySet<Event>): void => {
@@ -146,11 +162,9 @@ export function createCommandSender(options: {
         if (kept.has(event)) request(event);
         return;
       case 'io.fleetgraph.device.desired-state-set.v1':
-        broker().send(
-          { tenant: event.tenant, deviceId: event.data.deviceId },
-          'desired',
-          JSON.stringify({ version: event.data.version, desired: event.data.desired }),
-        );
+        void broker().send({ tenant: event.tenant, deviceId: event.data.deviceId }, 'desired', {
+          payload: JSON.stringify({ version: event.data.version, desired: event.data.desired }),
+        });
         return;
       case 'io.fleetgraph.device.decommissioned.v1':
         undelivered.delete(event.data.deviceId);
@@ -191,16 +205,53 @@ export function createCommandSender(options: {
     },
   });
 
+  /** Tries for all that nobody listened to: who begins to listen is not always heard of from a broker elsewhere. */
+  const sendWaiting = (): void => {
+    let devices = 0;
+    for (const [deviceId, entries] of undelivered) {
+      const waiting = entries.filter(({ sentIn }) => sentIn === undefined);
+      if (waiting.length === 0) continue;
+      // Those that were tried go to the end, so that a later round comes to the others.
+      undelivered.delete(deviceId);
+      undelivered.set(deviceId, entries);
+      for (const entry of waiting) send(entry);
+      devices += 1;
+      if (devices === maxDevicesAtOnce) return;
+    }
+  };
+
+  const begin = async (): Promise<void> => {
+    undelivered.clear();
+    for (const command of await store.load()) keep(command);
+    await consumer.start();
+  };
+
+  const lead = async (signal: AbortSignal): Promise<void> => {
+    await begin();
+    while (!signal.aborted) {
+      sendWaiting();
+      await pause(retryMs, signal);
+    }
+    await consumer.stop();
+    undelivered.clear();
+  };
+  let lock: LeaderLock | undefined;
+
   return {
     role: {
-      ...consumer,
+      name: consumer.name,
       async start() {
-        for (const command of await store.load()) keep(command);
-        await consumer.start();
+        if (options.shared) lock = standForLead({ ...options.shared, name: consumer.name, log, lead });
+        else await begin();
       },
       async stop() {
+        await lock?.stop();
         await consumer.stop();
         await confirmations.stop();
+      },
+      async ready() {
+        await lock?.ready();
+        await consumer.ready();
       },
     },
     deviceConfirmed({ deviceId }, channel, payload) {
@@ -214,7 +265,10 @@ export function createCommandSender(options: {
     },
     deviceListens(device, channel, session) {
       if (channel !== 'command') return;
-      for (const entry of undelivered.get(device.deviceId) ?? []) if (entry.sentIn !== session) send(entry);
+      for (const entry of undelivered.get(device.deviceId) ?? []) {
+        if (entry.sentIn === 'sending') entry.again = true;
+        else if (entry.sentIn !== session) send(entry);
+      }
     },
   };
 }

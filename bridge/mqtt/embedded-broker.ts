@@ -9,39 +9,19 @@
 import { Aedes, type AedesPublishPacket, type Client, type PublishPacket, type Subscription } from 'aedes';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { DeviceDirectory, DeviceProfile } from '../../backbone/devices/device-directory.js';
-import {
-  downChannels,
-  isAllowed,
-  parseUpTopic,
-  topicOf,
-  type DeviceAddress,
-  type DownChannel,
-} from '../../backbone/devices/device-topics.js';
+import { downChannels, isAllowed, parseUpTopic, topicOf } from '../../backbone/devices/device-topics.js';
 import { portError } from '../../platform/http/service.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import { isObject, parseJson, RejectedPayload } from '../decoders/decoder.js';
 import type { BridgeMetrics } from '../bridge-metrics.js';
 import type { Intake } from '../intake/intake.js';
 import type { Rejections } from '../intake/rejections.js';
-import { createConnections, type Connection, type Sent } from './connections.js';
+import { createConnections, type Sent } from './connections.js';
+import type { DeviceBroker, DownListeners } from './device-broker.js';
 import { createDeviceLogin } from './device-login.js';
 import type { PresenceSignals } from './presence-signals.js';
 
-export interface EmbeddedBroker {
-  /** Listens. @throws StartupError when the port is taken. */
-  start(): Promise<void>;
-  port(): number;
-  /** Sends to a connected device with QoS 1. @returns its session; undefined if it isn't connected or doesn't listen. */
-  send(device: DeviceAddress, channel: DownChannel, payload: string): number | undefined;
-  /** What is known of every device that is connected. */
-  connections(): Iterable<Connection>;
-  /** Closes the connection of a device, if it has one. */
-  kick(device: DeviceAddress): void;
-  /** Stops listening and closes every connection, each with its offline signal. */
-  stop(): Promise<void>;
-}
-
-export interface EmbeddedBrokerOptions {
+export interface EmbeddedBrokerOptions extends DownListeners {
   readonly host: string;
   readonly port: number;
   readonly log: Logger;
@@ -52,10 +32,6 @@ export interface EmbeddedBrokerOptions {
   readonly metrics: BridgeMetrics;
   /** A packet larger than this closes the connection before it is held in memory whole. */
   readonly maxPacketBytes: number;
-  /** Called when a device acknowledges (PUBACK) what it was sent, in this session or one before. */
-  readonly onAcknowledged: (device: DeviceAddress, channel: DownChannel, payload: string) => void;
-  /** Called when a device listens on a topic of its own: it subscribed, or came back to a session in which it had. */
-  readonly onSubscribed: (device: DeviceAddress, channel: DownChannel, session: number) => void;
 }
 
 /** Messages that a device may have on their way to it: more than all commands that can wait for it. */
@@ -64,7 +40,7 @@ const maxUnconfirmed = 200;
 /** Where messages go that were taken in or refused: `$` topics match no wildcard, and nobody is allowed this one. */
 const sink = '$fleetgraph/taken';
 
-export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Promise<EmbeddedBroker> {
+export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Promise<DeviceBroker> {
   const { log, directory, intake, presence, rejections, metrics } = options;
   const login = createDeviceLogin({ directory, metrics, log });
   const connectionOf = createConnections();
@@ -257,7 +233,7 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
       socket.destroy();
     });
   });
-  const send: EmbeddedBroker['send'] = (device, channel, payload) => {
+  const send: DeviceBroker['send'] = async (device, channel, { payload }) => {
     const client = online.get(device.deviceId);
     const connection = client && connectionOf(client);
     if (
@@ -302,6 +278,9 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
         server.once('error', (error) => reject(portError(error, { name: 'mqtt', ...options })));
         server.listen(options.port, options.host, resolve);
       });
+    },
+    async ready() {
+      if (!server.listening) throw new Error('the MQTT broker does not listen');
     },
     port: () => (server.address() as AddressInfo).port,
     send,

@@ -140,7 +140,7 @@ export async function startFleetgraph(options: {
         ...subgraphUrls(parts.subgraphs, url),
         ...(parts.gateway ? { gateway: url('http', parts.gateway.port()) } : {}),
         ...(parts.bridge
-          ? { bridge: url('http', parts.bridge.port()), mqtt: url('mqtt', parts.bridge.mqttPort()) }
+          ? { bridge: url('http', parts.bridge.port()), ...mqttAddress(config, parts.bridge.mqttPort(), url) }
           : {}),
       },
       databaseUrl,
@@ -155,6 +155,16 @@ export async function startFleetgraph(options: {
     await closeAll();
     throw error;
   }
+}
+
+/** Where devices connect. */
+function mqttAddress(
+  config: Config,
+  port: number | undefined,
+  url: (scheme: string, port: number) => string,
+): { mqtt?: string } {
+  const address = port === undefined ? config.mqtt.url : url('mqtt', port);
+  return address === undefined ? {} : { mqtt: address };
 }
 
 /** URLs of the GraphQL endpoints of the subgraphs that run here. */
@@ -242,7 +252,7 @@ interface Parts {
   readonly ordered: readonly Role[];
   readonly subgraphs: Readonly<Partial<Record<'device' | 'actions' | 'query', ServiceRole>>>;
   readonly gateway?: ServiceRole;
-  readonly bridge?: ServiceRole & { mqttPort(): number };
+  readonly bridge?: ServiceRole & { mqttPort(): number | undefined };
 }
 
 /** Makes the roles in start order: what others ask comes first, intake comes last, so that stopping in reverse drains. */

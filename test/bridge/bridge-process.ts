@@ -19,13 +19,14 @@ const profileOf = (deviceId: string): DeviceProfile => ({
   ...{ tenant: 'acme', deviceId, typeId: 'generic', active: true, decoder: 'json', metrics: [] },
 });
 const bridge = createBridgeRole({
-  config: readConfig({ NODE_ENV: 'test', BRIDGE_PORT: '0', MQTT_PORT: mqttPort, BUS_PARTITIONS: '2' }),
-  ...{ log, metrics, pool, bus },
+  config: readConfig({ ...process.env, NODE_ENV: 'test', BRIDGE_PORT: '0', MQTT_PORT: mqttPort, BUS_PARTITIONS: '2' }),
+  ...{ log, metrics, pool, databaseUrl, bus },
   verifyToken: () => Promise.reject(new Error('no tokens here')),
   directory: {
     authenticate: async ({ clientId, password }) => (password === 'secret' ? profileOf(clientId) : undefined),
     find: async (_tenant, deviceId) => profileOf(deviceId),
+    findByClientId: async (clientId) => profileOf(clientId),
   },
 });
 await bridge.start();
-process.stdout.write(`${bridge.mqttPort()}\n`);
+process.stdout.write(`${bridge.mqttPort() ?? 0}\n`);

@@ -28,7 +28,9 @@ export interface BridgeWorld extends AsyncDisposable {
   /** Everything that was put on the bus, decoded, in the order of each device. */
   events(): Promise<Event[]>;
   eventsOf<T extends EventType>(type: T): Promise<Extract<Event, { type: T }>[]>;
-  readonly bridge: ServiceRole & { mqttPort(): number };
+  readonly bridge: ServiceRole & { mqttPort(): number | undefined };
+  /** Port of the embedded broker. */
+  mqttPort(): number;
   readonly metrics: Registry;
   /** Stops the bridge and starts another on the same database. */
   restart(): Promise<void>;
@@ -56,7 +58,16 @@ export async function createBridgeWorld(settings: Readonly<Record<string, string
   const start = async () => {
     const metrics = new Registry();
     const bridge = createBridgeRole({
-      ...{ config, log: silentLog, metrics, pool: database.pool, bus, verifyToken: issuer.verifyToken, directory },
+      ...{
+        config,
+        log: silentLog,
+        metrics,
+        pool: database.pool,
+        databaseUrl: database.url,
+        bus,
+        verifyToken: issuer.verifyToken,
+        directory,
+      },
     });
     await bridge.start();
     return { bridge, metrics };
@@ -74,6 +85,10 @@ export async function createBridgeWorld(settings: Readonly<Record<string, string
       const device = devices.get(id);
       return device?.tenant === tenant ? device : undefined;
     },
+    async findByClientId(clientId) {
+      if (world.directoryFailure) throw world.directoryFailure;
+      return devices.get(clientId);
+    },
   };
   let running: Awaited<ReturnType<typeof start>>;
   const world: BridgeWorld = {
@@ -85,6 +100,7 @@ export async function createBridgeWorld(settings: Readonly<Record<string, string
     get bridge() {
       return running.bridge;
     },
+    mqttPort: () => running.bridge.mqttPort() ?? 0,
     get metrics() {
       return running.metrics;
     },
@@ -116,7 +132,7 @@ export async function createBridgeWorld(settings: Readonly<Record<string, string
       return device;
     },
     async connect(device, options = {}, prepare = () => undefined) {
-      const client = connect(`mqtt://127.0.0.1:${running.bridge.mqttPort()}`, {
+      const client = connect(`mqtt://127.0.0.1:${world.mqttPort()}`, {
         ...{ clientId: device.deviceId, username: device.deviceId, password: 'secret', reconnectPeriod: 0 },
         ...options,
       });

@@ -41,6 +41,17 @@ export function createDirectory(sql: Sql): DeviceDirectory {
       );
       return row && profileOf(row);
     },
+    async findByClientId(clientId) {
+      if (!isStorableText(clientId)) return undefined;
+      const [row] = await sql.query<ProfileRow>(
+        `SELECT ${profileColumns}
+         FROM device.credentials c JOIN device.devices d ON d.id = c.device_id
+         JOIN device.device_types t ON t.tenant = d.tenant AND t.id = d.type_id
+         WHERE c.client_id = $1 AND c.revoked_at IS NULL AND d.status = 'ACTIVE' LIMIT 1`,
+        [clientId],
+      );
+      return row && profileOf(row);
+    },
   };
 }
 

@@ -53,7 +53,7 @@ test('while the directory is stuck who is in goes on, who is not is told to try 
   const client = await world.connect(inside);
   holdDirectory();
   const login = world.connect(world.device('outside')).catch((error: unknown) => String(error));
-  const impatient = openSocket(world.bridge.mqttPort(), '127.0.0.1');
+  const impatient = openSocket(world.mqttPort(), '127.0.0.1');
   impatient.write(connectPacket(world.device('impatient').deviceId));
   await once(impatient, 'connect');
   impatient.destroy();
@@ -70,7 +70,7 @@ test('while the directory is stuck who is in goes on, who is not is told to try 
 
 test('a stop does not wait for a directory that is stuck', async () => {
   holdDirectory();
-  const socket = openSocket(world.bridge.mqttPort(), '127.0.0.1');
+  const socket = openSocket(world.mqttPort(), '127.0.0.1');
   const closed = once(socket, 'close');
   socket.on('error', () => undefined);
   socket.write(connectPacket(world.device('early').deviceId));
@@ -81,7 +81,7 @@ test('a stop does not wait for a directory that is stuck', async () => {
 
 test('a device that hangs up in any moment of its connecting does not stay online', async () => {
   const hangUp = async (id: string, turns: number): Promise<void> => {
-    const socket = openSocket(world.bridge.mqttPort(), '127.0.0.1');
+    const socket = openSocket(world.mqttPort(), '127.0.0.1');
     socket.on('error', () => undefined);
     socket.write(connectPacket(world.device(id).deviceId));
     await once(socket, 'connect');

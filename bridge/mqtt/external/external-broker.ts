@@ -1,0 +1,236 @@
+/**
+ * An external MQTT 5 broker (EMQX; any with shared subscriptions): devices connect there, the bridges share what they say.
+ *
+ * - Up: several connections in the shared subscription `$share/fleetgraph/…` (shared-connection.ts). Which device a message
+ *   is of says its topic: the broker lets each device publish on its own topics only (deploy/emqx, docs/mqtt.md).
+ * - Down: one connection that publishes, and is told who comes and listens, to send what waits for them.
+ * - Presence: what the broker says of its clients (../broker-events.ts); from brokers that don't, what devices say themselves
+ *   and their wills.
+ */
+import { readFileSync } from 'node:fs';
+import type { IClientOptions, IPublishPacket } from 'mqtt';
+import { LRUCache } from 'lru-cache';
+import type { DeviceDirectory, DeviceProfile } from '../../../backbone/devices/device-directory.js';
+import {
+  parseUpTopic,
+  upChannels,
+  type DeviceAddress,
+  type UpChannel,
+} from '../../../backbone/devices/device-topics.js';
+import type { Config } from '../../../platform/config/config.js';
+import { messageOf, StartupError } from '../../../platform/errors.js';
+import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
+import type { Logger } from '../../../platform/observability/logger.js';
+import type { BridgeMetrics } from '../../bridge-metrics.js';
+import { isObject, parseJson, RejectedPayload } from '../../decoders/decoder.js';
+import type { Intake } from '../../intake/intake.js';
+import type { Rejections } from '../../intake/rejections.js';
+import { brokerEventTopics, parseBrokerEvent } from '../broker-events.js';
+import type { DeviceBroker, DownListeners } from '../device-broker.js';
+import type { PresenceSignals } from '../presence-signals.js';
+import { openDownConnection, type DownConnection } from './down-connection.js';
+import { openSharedConnection, type SharedConnection } from './shared-connection.js';
+
+export interface ExternalBrokerOptions extends DownListeners {
+  readonly config: Config['mqtt'] & { readonly url: string };
+  /** Name of this process among its peers: its sessions are found by it. */
+  readonly instance: string;
+  readonly log: Logger;
+  readonly directory: DeviceDirectory;
+  /** Devices by tenant and id, remembered for a while. */
+  readonly devices: Pick<DeviceDirectory, 'find'>;
+  readonly intake: Intake;
+  readonly presence: PresenceSignals;
+  readonly rejections: Rejections;
+  readonly metrics: BridgeMetrics;
+}
+
+const group = '$share/fleetgraph';
+/** Devices whose session is remembered. A device beyond is sent again what it may have. */
+const maxSessions = 200_000;
+
+/** @throws StartupError when the certificate authority can't be read. */
+export function createExternalBroker(options: ExternalBrokerOptions): DeviceBroker {
+  const { config, log, devices, directory, intake, presence, rejections, metrics } = options;
+  const login = loginOf(config);
+  const stopped = new AbortController();
+  /** Session in which a device was last seen, by its id. */
+  const sessions = new LRUCache<string, number>({ max: maxSessions });
+  let shared: readonly SharedConnection[] = [];
+  let down: DownConnection | undefined;
+  /** The broker tells who connects: what devices say of themselves is late news then. */
+  let tellsPresence = false;
+
+  /** The device, however long it takes to find out; undefined when there is none in service. */
+  const findDevice = async (tenant: string, deviceId: string): Promise<DeviceProfile | undefined> => {
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await devices.find(tenant, deviceId);
+      } catch (error) {
+        if (stopped.signal.aborted) throw error;
+        if (attempt === 0) log.warn({ err: error }, 'devices can not be looked up; messages wait');
+        await pause(50 + backoffMs(attempt, 100, 2_000), stopped.signal);
+      }
+    }
+  };
+
+  const takeMessage = async (
+    packet: IPublishPacket,
+    { tenant, deviceId, channel }: DeviceAddress & { readonly channel: UpChannel },
+    profile: DeviceProfile | undefined,
+  ): Promise<void> => {
+    const payload = payloadOf(packet);
+    try {
+      metrics.messages.inc({ channel });
+      const endTimer = metrics.durableSeconds.startTimer();
+      if (!profile) throw new RejectedPayload('unknown_device');
+      if (channel === 'presence') takeOwnPresence(profile, payload);
+      else await intake.message(profile, channel, channel === 'command/ack' ? withCorrelation(packet) : payload);
+      endTimer();
+    } catch (error) {
+      if (!(error instanceof RejectedPayload)) throw error;
+      rejections.add({
+        ...{ tenant, deviceId, transport: 'mqtt', topic: packet.topic, payload },
+        ...{ reason: error.reason, message: error.message },
+      });
+    }
+  };
+
+  /** One chain for each connection: what a device says is taken in the order in which it came. */
+  const inOrder = (): ((packet: IPublishPacket) => Promise<void>) => {
+    let previous: Promise<unknown> = Promise.resolve();
+    return (packet) => {
+      // The lookups are behind each other; becoming durable is not waited for by those behind.
+      const started = previous.then(async () => {
+        const address = parseUpTopic(packet.topic);
+        if (!address) return { done: takePresenceEvent(packet) };
+        return { done: takeMessage(packet, address, await findDevice(address.tenant, address.deviceId)) };
+      });
+      previous = started.catch(() => undefined);
+      return started.then(({ done }) => done);
+    };
+  };
+
+  const takePresenceEvent = async (packet: IPublishPacket): Promise<void> => {
+    const event = parseBrokerEvent(packet.topic, payloadOf(packet));
+    if (!event || event.kind === 'subscribed') return;
+    tellsPresence = true;
+    const profile = await directory.findByClientId(event.clientId);
+    // The bridges themselves are clients, too.
+    if (!profile) return;
+    const online = event.kind === 'connected';
+    presence.changed(profile, {
+      ...{ online, session: event.connectedAt, reason: online ? 'connected' : 'disconnected' },
+    });
+  };
+
+  const takeOwnPresence = (profile: DeviceProfile, payload: Buffer): void => {
+    const message = parseJson(payload.toString('utf8'));
+    if (!isObject(message) || typeof message['online'] !== 'boolean')
+      throw new RejectedPayload('wrong_shape', 'Presence is {"online": true} or {"online": false}.');
+    if (tellsPresence) return;
+    const online = message['online'];
+    presence.changed(profile, {
+      ...{ online, session: presence.nextSession(), reason: online ? 'connected' : 'will' },
+    });
+  };
+
+  /** Who comes, or says that it is here, gets what waits for it. Every bridge hears it: the one that has it sends it. */
+  const hear = (packet: IPublishPacket): void => {
+    const address = parseUpTopic(packet.topic);
+    if (address) {
+      if (address.channel === 'presence' && saysOnline(payloadOf(packet)) && !tellsPresence)
+        listens(address.tenant, address.deviceId, Date.now());
+      return;
+    }
+    const event = parseBrokerEvent(packet.topic, payloadOf(packet));
+    if (!event || event.kind === 'disconnected') return;
+    directory.findByClientId(event.clientId).then(
+      (profile) => {
+        if (profile) listens(profile.tenant, profile.deviceId, event.connectedAt);
+      },
+      (error: unknown) => log.debug({ err: error }, 'who connected can not be looked up'),
+    );
+  };
+  const listens = (tenant: string, deviceId: string, session: number): void => {
+    if (session < (sessions.get(deviceId) ?? 0)) return;
+    sessions.set(deviceId, session);
+    options.onSubscribed({ tenant, deviceId }, 'command', session);
+  };
+
+  return {
+    async start() {
+      const upTopics = [
+        ...upChannels.map((channel: UpChannel) => `${group}/fleet/+/+/${channel}`),
+        ...brokerEventTopics.map((topic) => `${group}/${topic}`),
+      ];
+      shared = Array.from({ length: config.connections }, (_unused, index) =>
+        openSharedConnection({
+          ...{ url: config.url, login, log, topics: upTopics, take: inOrder() },
+          ...{ receiveMaximum: config.receiveMaximum, sessionExpirySeconds: config.sessionExpirySeconds },
+          clientId: `fleetgraph-bridge-${options.instance}-${index}`,
+        }),
+      );
+      down = openDownConnection({
+        ...{ url: config.url, login, log, hear },
+        clientId: `fleetgraph-bridge-${options.instance}-down`,
+        topics: ['fleet/+/+/presence', ...brokerEventTopics, '$SYS/brokers/+/clients/+/subscribed'],
+      });
+    },
+    async ready() {
+      for (const connection of shared) connection.ready();
+      down?.ready();
+    },
+    port: () => undefined,
+    async send(device, channel, message) {
+      const delivered = (await down?.send(device, channel, message)) ?? false;
+      return delivered ? (sessions.get(device.deviceId) ?? 0) : undefined;
+    },
+    connections: () => [],
+    // Its messages are refused from now on (unknown_device), and the broker asks anew when it connects.
+    kick: () => undefined,
+    async stop() {
+      stopped.abort();
+      await Promise.all([...shared.map((connection) => connection.stop()), down?.stop()]);
+    },
+  };
+}
+
+function loginOf({ username, password, caFile }: Config['mqtt']): Pick<IClientOptions, 'username' | 'password' | 'ca'> {
+  try {
+    return {
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password }),
+      ...(caFile === undefined ? {} : { ca: [readFileSync(caFile, 'utf8')] }),
+    };
+  } catch (error) {
+    throw new StartupError(`MQTT_CA_FILE can't be read: ${messageOf(error)}.`, { cause: error });
+  }
+}
+
+function payloadOf({ payload }: IPublishPacket): Buffer {
+  return typeof payload === 'string' ? Buffer.from(payload) : payload;
+}
+
+function saysOnline(payload: Buffer): boolean {
+  try {
+    const message = parseJson(payload.toString('utf8'));
+    return isObject(message) && message['online'] === true;
+  } catch {
+    return false;
+  }
+}
+
+/** An answer that names its command by correlation data (MQTT 5.0, section 4.10) instead of in the payload. */
+function withCorrelation(packet: IPublishPacket): Buffer {
+  const payload = payloadOf(packet);
+  const id = packet.properties?.correlationData?.toString('utf8');
+  if (id === undefined) return payload;
+  if (payload.length === 0) return Buffer.from(JSON.stringify({ id }));
+  try {
+    const answer = parseJson(payload.toString('utf8'));
+    return isObject(answer) && answer['id'] === undefined ? Buffer.from(JSON.stringify({ ...answer, id })) : payload;
+  } catch {
+    return payload;
+  }
+}
