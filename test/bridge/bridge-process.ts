@@ -29,4 +29,5 @@ const bridge = createBridgeRole({
   },
 });
 await bridge.start();
+process.once('SIGTERM', () => void bridge.stop().then(() => process.exit(0)));
 process.stdout.write(`${bridge.mqttPort() ?? 0}\n`);

@@ -1,0 +1,142 @@
+/**
+ * What an external broker has taken becomes durable, whatever dies. The bridge acknowledges to the broker only what is on the
+ * bus: these tests fail if MQTT.js acknowledges by itself again.
+ */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { pause } from '../../../../platform/lifecycle/wait.js';
+import { eventually } from '../../../world/eventually.js';
+import { hasMosquitto } from '../../../world/mosquitto/mosquitto-binary.js';
+import { createExternalWorld, type ExternalWorld } from './external-world.js';
+
+const numbers = (count: number): number[] => Array.from({ length: count }, (_unused, index) => index);
+/** Values in the order of their first appearance: at-least-once repeats, it never reorders what was not repeated. */
+const firstAppearances = (values: readonly unknown[]): unknown[] => [...new Set(values)];
+
+describe.skipIf(!hasMosquitto())('a bridge on Mosquitto', () => {
+  let world: ExternalWorld;
+  beforeEach(async () => {
+    world = await createExternalWorld(['old', 'new', 'third']);
+  });
+  afterEach(() => world[Symbol.asyncDispose]());
+
+  /** Publishes 0 … count-1 with a time of their own; resolves when the broker has them. */
+  const publish = async (client: Awaited<ReturnType<ExternalWorld['connect']>>, deviceId: string, count: number) => {
+    const now = Date.now();
+    await Promise.all(
+      numbers(count).map((n) =>
+        client.publishAsync(`fleet/acme/${deviceId}/telemetry`, JSON.stringify({ ts: now + n, values: { n } }), {
+          qos: 1,
+        }),
+      ),
+    );
+  };
+  const isHeard = async (): Promise<void> => {
+    const probe = await world.connect('third');
+    await eventually(async () => {
+      await probe.publishAsync('fleet/acme/third/telemetry', '{"n": 0}', { qos: 1 });
+      expect((await world.stored('third')).length).toBeGreaterThan(0);
+    });
+  };
+
+  test('stores what devices of both versions publish, in the order of each', async () => {
+    await world.startBridge('one');
+    await isHeard();
+    const [old, fresh] = [
+      await world.connect('old', { protocolVersion: 4 }),
+      await world.connect('new', { protocolVersion: 5 }),
+    ];
+    await Promise.all([publish(old, 'old', 300), publish(fresh, 'new', 300)]);
+    for (const deviceId of ['old', 'new'])
+      await eventually(async () => expect(await world.stored(deviceId)).toEqual(numbers(300)));
+  });
+
+  test('killed between receipt and durable: all of it comes again to its next life', async () => {
+    const doomed = await world.startBridge('one', { MQTT_RECEIVE_MAXIMUM: '20' });
+    await isHeard();
+    const lock = await world.database.pool.connect();
+    await lock.query('BEGIN');
+    await lock.query('LOCK TABLE bus.records IN ACCESS EXCLUSIVE MODE');
+    const device = await world.connect('new', { protocolVersion: 5 });
+    await publish(device, 'new', 100);
+    const waiting = `FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+    await eventually(async () => {
+      const { rows } = await lock.query<{ n: number }>(`SELECT count(*)::int AS n ${waiting}`);
+      expect(rows[0]?.n).toBeGreaterThan(0);
+    });
+    await doomed.kill();
+    await lock.query(`SELECT pg_terminate_backend(pid) ${waiting}`);
+    await lock.query('ROLLBACK');
+    lock.release();
+    expect(await world.stored('new')).toEqual([]);
+    await world.startBridge('one', { MQTT_RECEIVE_MAXIMUM: '20' });
+    await eventually(async () => expect(firstAppearances(await world.stored('new'))).toEqual(numbers(100)));
+  });
+
+  test('while the bus is away the broker keeps what comes, and all of it is stored in order when it is back', async () => {
+    await world.startBridge('one', { MQTT_RECEIVE_MAXIMUM: '10' });
+    await isHeard();
+    const lock = await world.database.pool.connect();
+    await lock.query('BEGIN');
+    await lock.query('LOCK TABLE bus.records IN ACCESS EXCLUSIVE MODE');
+    const device = await world.connect('old', { protocolVersion: 4 });
+    // The device is not kept waiting: the broker has it.
+    await publish(device, 'old', 500);
+    await lock.query('ROLLBACK');
+    lock.release();
+    await eventually(async () => expect(await world.stored('old')).toEqual(numbers(500)));
+  });
+
+  test('two share the load; one is killed, and when its session is found again nothing is missing', async () => {
+    const settings = { MQTT_RECEIVE_MAXIMUM: '50' };
+    const doomed = await world.startBridge('one', settings);
+    const other = await world.startBridge('two', settings);
+    await isHeard();
+    const device = await world.connect('new', { protocolVersion: 5 });
+    const publishing = (async () => {
+      const now = Date.now();
+      for (const n of numbers(600)) {
+        await device.publishAsync('fleet/acme/new/telemetry', JSON.stringify({ ts: now + n, values: { n } }), {
+          qos: 1,
+        });
+        await pause(1);
+      }
+    })();
+    await eventually(async () => expect((await world.stored('new')).length).toBeGreaterThan(100));
+    await doomed.kill();
+    const before = (await world.stored('new')).length;
+    // The one that lives goes on.
+    await eventually(async () => expect((await world.stored('new')).length).toBeGreaterThan(before + 50));
+    await publishing;
+    await world.startBridge('one', settings);
+    await eventually(async () => expect(new Set(await world.stored('new'))).toEqual(new Set(numbers(600))));
+    await other.stop();
+  });
+
+  test('stopped in good order it acknowledges what it has, and leaves the rest to its next life', async () => {
+    const first = await world.startBridge('one');
+    await isHeard();
+    const device = await world.connect('new', { protocolVersion: 5 });
+    const publishing = publish(device, 'new', 400);
+    await first.stop();
+    await publishing;
+    await world.startBridge('one');
+    await eventually(async () => expect(firstAppearances(await world.stored('new'))).toEqual(numbers(400)));
+    // In good order nothing is stored twice.
+    expect(await world.stored('new')).toHaveLength(400);
+  });
+
+  test('a broker that restarts under load costs nothing', async () => {
+    await world.startBridge('one');
+    await isHeard();
+    const device = await world.connect('new', {
+      protocolVersion: 5,
+      clean: false,
+      properties: { sessionExpiryInterval: 600 },
+    });
+    const publishing = publish(device, 'new', 300);
+    await world.broker.stop();
+    await world.broker.restart();
+    await publishing;
+    await eventually(async () => expect(new Set(await world.stored('new'))).toEqual(new Set(numbers(300))), 30_000);
+  });
+});
