@@ -115,18 +115,29 @@ export function createIntake(options: {
             at: clock.stamp(deviceId),
           });
         }
-        case 'command/ack':
+        case 'command/ack': {
+          const ack = readAck(text);
+          const at = clock.stamp(deviceId);
+          if (ack.status === 'RECEIVED')
+            return store(topics.signals, profile, 'io.fleetgraph.command.received.v1', {
+              ...{ commandId: ack.commandId, deviceId, at },
+            });
           return store(topics.signals, profile, 'io.fleetgraph.command.acknowledged.v1', {
-            ...readAck(text),
-            deviceId,
-            at: clock.stamp(deviceId),
+            ...{ ...ack, status: ack.status },
+            ...{ deviceId, at },
           });
+        }
       }
     },
   };
 }
 
-function readAck(text: string): Omit<EventData<'io.fleetgraph.command.acknowledged.v1'>, 'deviceId' | 'at'> {
+type Acknowledged = EventData<'io.fleetgraph.command.acknowledged.v1'>;
+
+/** The answer to a command. `RECEIVED` is none yet: the device has it and will answer. */
+function readAck(
+  text: string,
+): Omit<Acknowledged, 'deviceId' | 'at' | 'status'> & { readonly status: Acknowledged['status'] | 'RECEIVED' } {
   const ack = parseJson(text);
   if (!isObject(ack) || typeof ack['id'] !== 'string' || ack['id'] === '' || ack['id'].length > 128) {
     throw new RejectedPayload(
@@ -137,8 +148,11 @@ function readAck(text: string): Omit<EventData<'io.fleetgraph.command.acknowledg
   if (!isStorableText(ack['id']))
     throw new RejectedPayload('not_storable', 'The id of an acknowledgement has a character that can not be stored.');
   const status = ack['status'] ?? 'SUCCEEDED';
-  if (status !== 'SUCCEEDED' && status !== 'FAILED' && status !== 'REJECTED')
-    throw new RejectedPayload('wrong_shape', 'The status of an acknowledgement is SUCCEEDED, FAILED or REJECTED.');
+  if (status !== 'SUCCEEDED' && status !== 'FAILED' && status !== 'REJECTED' && status !== 'RECEIVED')
+    throw new RejectedPayload(
+      'wrong_shape',
+      'The status of an acknowledgement is RECEIVED, SUCCEEDED, FAILED or REJECTED.',
+    );
   const { result, error } = ack;
   checkResult(result);
   return {

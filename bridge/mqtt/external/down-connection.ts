@@ -44,6 +44,12 @@ export function openDownConnection(options: DownConnectionOptions): DownConnecti
       if (error) log.debug({ clientId, err: error }, 'the broker does not tell all that it was asked to');
     });
   });
+  // The promise of a publish resolves to the message itself, with its identifier: what the broker said of it comes before.
+  const unheard = new Set<number>();
+  client.on('packetreceive', (packet) => {
+    if (packet.cmd === 'puback' && packet.reasonCode === noMatchingSubscribers && packet.messageId !== undefined)
+      unheard.add(packet.messageId);
+  });
   client.on('message', (_topic, _payload, packet) => options.hear(packet));
   client.on('close', () => (failure ??= new Error('the connection was closed')));
   client.on('error', (error) => (failure = error));
@@ -55,7 +61,7 @@ export function openDownConnection(options: DownConnectionOptions): DownConnecti
       const expiresInSeconds =
         expiresAtMs === undefined ? undefined : Math.max(1, Math.ceil((expiresAtMs - Date.now()) / 1_000));
       try {
-        const acknowledged = await client.publishAsync(topicOf(device, channel), payload, {
+        const sent = await client.publishAsync(topicOf(device, channel), payload, {
           qos: 1,
           properties: {
             ...(expiresInSeconds === undefined ? {} : { messageExpiryInterval: expiresInSeconds }),
@@ -64,8 +70,8 @@ export function openDownConnection(options: DownConnectionOptions): DownConnecti
               : { correlationData: Buffer.from(correlationId), responseTopic: topicOf(device, 'command/ack') }),
           },
         });
-        const reason = acknowledged && 'reasonCode' in acknowledged ? acknowledged.reasonCode : 0;
-        return reason !== noMatchingSubscribers;
+        const messageId = sent && 'messageId' in sent ? sent.messageId : undefined;
+        return messageId === undefined || !unheard.delete(messageId);
       } catch (error) {
         log.warn({ deviceId: device.deviceId, err: error }, 'a message to a device was not sent');
         return false;
