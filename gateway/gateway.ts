@@ -14,6 +14,7 @@ import { graphqlErrorFormatter } from '../platform/graphql/errors.js';
 import { createHttpService, listen } from '../platform/http/service.js';
 import type { VerifyToken } from '../platform/identity/verify-token.js';
 import type { ServiceRole } from '../platform/lifecycle/role.js';
+import { pause } from '../platform/lifecycle/wait.js';
 import type { Logger } from '../platform/observability/logger.js';
 import type { Registry } from '../platform/observability/metrics.js';
 import { addAuthRoutes } from './auth-routes.js';
@@ -42,6 +43,11 @@ export interface GatewayRoleOptions {
   readonly developmentToken?: () => Promise<string>;
   /** The supergraph to run; default: gateway/supergraph.graphql. */
   readonly supergraphSdl?: string;
+  /**
+   * How long it is not ready any more and answers all the same, in milliseconds, before a stop closes anything: time for a
+   * balancer in front to send clients elsewhere. Default 0: there is none.
+   */
+  readonly drainMs?: number;
 }
 
 /** More tokens than any operation that a person writes; what is longer is refused before it is parsed whole. */
@@ -60,6 +66,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
   let closeUpstreams: (() => Promise<void>) | undefined;
   let supergraph: Supergraph | undefined;
   let port: number | undefined;
+  let draining = false;
 
   const currentSupergraph = (): Supergraph => {
     if (!supergraph) throw new Error('The gateway has no supergraph yet.');
@@ -69,6 +76,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
   return {
     name: service.name,
     async ready() {
+      if (draining) throw new Error('stopping');
       currentSupergraph();
       if (port === undefined) throw new Error('not listening');
     },
@@ -128,9 +136,14 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         maxTokens,
       });
       port = await listen(app, service);
+      draining = false;
       log.info({ port }, 'gateway is listening');
     },
     async stop() {
+      if (!draining && port !== undefined) {
+        draining = true;
+        await pause(options.drainMs ?? 0);
+      }
       // Sockets first: their clients resume elsewhere while requests in hand are still answered.
       await webSocket?.stop();
       await server?.stop();

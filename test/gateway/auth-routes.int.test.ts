@@ -1,6 +1,13 @@
 /** What the gateway offers beside the graph: answers for ForwardAuth, keys, the explorer and its token, health. */
 import { request } from 'node:http';
+import { createRemoteJWKSet } from 'jose';
+import { Registry } from 'prom-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { addAuthRoutes } from '../../gateway/auth-routes.js';
+import { createHttpService } from '../../platform/http/service.js';
+import { createTokenVerifier } from '../../platform/identity/verify-token.js';
+import { silentLog } from '../world/database.js';
+import { freePort } from '../world/free-port.js';
 import { startGateway, type GatewayWorld } from './gateway-world.js';
 
 let world: GatewayWorld;
@@ -25,21 +32,66 @@ async function get(path: string, headers: Readonly<Record<string, string>>): Pro
 test('ForwardAuth learns from a good token who it is', async () => {
   const token = await world.issuer.token('acme', ['device:read', 'event:read']);
   const response = await fetch(`${world.url}/auth/verify`, { headers: { authorization: `Bearer ${token}` } });
-  expect(response.status).toBe(200);
+  expect(response.status).toBe(204);
   expect(Object.fromEntries(response.headers)).toMatchObject({
     'x-auth-tenant': 'acme',
     'x-auth-subject': 'tester',
     'x-auth-scope': 'device:read event:read',
+    'x-auth-client': 'acme/tester',
+    'cache-control': 'no-store',
   });
 });
 
-test('ForwardAuth hears 401 of anything else', async () => {
+test('a subject that no header can hold is encoded, not refused', async () => {
+  const subject = 'zoë\r\nx-auth-tenant: other/100%';
+  const token = await world.issuer.issuer.issue({ tenant: 'acme', subject, scopes: [], lifetimeSeconds: 60 });
+  const { status, headers } = await fetch(`${world.url}/auth/verify`, {
+    headers: { authorization: `Bearer ${token}` },
+  });
+  expect(status).toBe(204);
+  expect(headers.get('x-auth-tenant')).toBe('acme');
+  expect(headers.get('x-auth-client')).toBe(`acme/${headers.get('x-auth-subject')}`);
+  expect(decodeURIComponent(headers.get('x-auth-subject') ?? '')).toBe(subject);
+});
+
+test('ForwardAuth hears 401 of anything else, with a challenge and an error that GraphQL clients can read', async () => {
   for (const headers of [{}, { authorization: 'Bearer nonsense' }, { authorization: 'Basic YTpi' }]) {
     const response = await fetch(`${world.url}/auth/verify`, { headers });
     expect(response.status).toBe(401);
-    expect(await response.json()).toMatchObject({ error: { code: 'UNAUTHENTICATED' } });
+    const body = (await response.json()) as { errors: { message: string }[] };
+    expect(body).toMatchObject({
+      error: { code: 'UNAUTHENTICATED' },
+      errors: [{ message: expect.stringContaining('Bearer') as string, extensions: { code: 'UNAUTHENTICATED' } }],
+    });
+    expect(response.headers.get('www-authenticate')).toMatch(
+      'authorization' in headers
+        ? /^Bearer realm="fleetgraph", error="invalid_token", error_description="[^"]+"$/
+        : /^Bearer realm="fleetgraph"$/,
+    );
     expect(response.headers.get('x-auth-tenant')).toBeNull();
   }
+});
+
+test('while the keys can not be fetched ForwardAuth hears 503, and when to ask again', async () => {
+  const nobody = await freePort();
+  const verifyToken = createTokenVerifier({
+    keys: createRemoteJWKSet(new URL(`http://127.0.0.1:${nobody}/jwks.json`)),
+    issuer: 'https://issuer.test',
+    audience: 'fleetgraph',
+  });
+  const app = createHttpService({
+    ...{ name: 'gateway', host: '127.0.0.1', port: 0, log: silentLog, metrics: new Registry() },
+    ready: async () => undefined,
+  });
+  addAuthRoutes(app, { verifyToken });
+  const response = await app.inject({
+    url: '/auth/verify',
+    headers: { authorization: `Bearer ${await world.issuer.token('acme')}` },
+  });
+  await app.close();
+  expect(response.statusCode).toBe(503);
+  expect(response.headers['retry-after']).toBe('1');
+  expect(response.json()).toMatchObject({ errors: [{ extensions: { code: 'UNAVAILABLE' } }] });
 });
 
 test('the keys of the development issuer are public', async () => {

@@ -34,12 +34,11 @@ export interface AskOptions {
 }
 
 export async function startGateway(
-  options: { settings?: Readonly<Record<string, string>> } & Partial<
-    Pick<GatewayRoleOptions, 'jwks' | 'developmentToken'>
+  options: { settings?: Readonly<Record<string, string>>; issuer?: TestIssuer } & Partial<
+    Pick<GatewayRoleOptions, 'jwks' | 'developmentToken' | 'drainMs'>
   > = {},
 ): Promise<GatewayWorld> {
-  const { settings, ...rest } = options;
-  const issuer = await createTestIssuer();
+  const { settings, issuer = await createTestIssuer(), ...rest } = options;
   const subgraphs = await startSubgraphs(issuer.verifyToken);
   const metrics = new Registry();
   const gateway = createGatewayRole({
