@@ -23,6 +23,8 @@ export interface TraefikOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Which static file; default traefik.yml. */
   readonly file?: StaticFile;
+  /** Addresses of proxies to be trusted, beside those of the static file: those of tests are on this machine. */
+  readonly trust?: readonly string[];
   /** Texts of the dynamic files to be replaced, each of which must be there. */
   readonly replace?: Readonly<Record<string, string>>;
 }
@@ -43,7 +45,10 @@ export interface Traefik extends AsyncDisposable {
 }
 
 interface StaticConfiguration {
-  readonly entryPoints: Record<string, { address: string; asDefault?: boolean }>;
+  readonly entryPoints: Record<
+    string,
+    { address: string; asDefault?: boolean; forwardedHeaders?: { trustedIPs: string[] } }
+  >;
 }
 
 /** Starts it and waits until it has read its routes and knows which backends are well. Ended with SIGKILL when disposed of. */
@@ -108,7 +113,7 @@ export async function startTraefik(options: TraefikOptions): Promise<Traefik> {
 
 async function prepareFiles(
   directory: string,
-  { file = 'traefik.yml', replace = {} }: TraefikOptions,
+  { file = 'traefik.yml', replace = {}, trust = [] }: TraefikOptions,
 ): Promise<{ ports: Map<string, number>; main: string }> {
   const configuration = parse(await readFile(join(traefikFolder, file), 'utf8')) as StaticConfiguration;
   const ports = new Map<string, number>();
@@ -119,6 +124,7 @@ async function prepareFiles(
     // Another part of the configuration names it: the address that ForwardAuth asks, the port that a redirection leads to.
     if (name === 'internal') replacements.set(entryPoint.address, `127.0.0.1:${ports.get(name)}`);
     entryPoint.address = `127.0.0.1:${ports.get(name)}`;
+    entryPoint.forwardedHeaders?.trustedIPs.push(...trust);
     if (entryPoint.asDefault === true) main = name;
   }
   const names = file === 'traefik.tls.yml' ? ['dynamic.yml', 'dynamic.tls.yml'] : ['dynamic.yml'];
