@@ -2,12 +2,13 @@
  * The real Traefik with the very files of deploy/traefik, in a process of its own. Only what can't be the same on a machine
  * that others use is changed: the addresses that it listens on, and where the files lie.
  */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { parse, stringify } from 'yaml';
 import { eventually } from '../eventually.js';
 import { freePort } from '../free-port.js';
@@ -40,6 +41,8 @@ export interface Traefik extends AsyncDisposable {
   log(): string;
   /** Entries of the access log so far. */
   requests(): Readonly<Record<string, unknown>>[];
+  /** What `traefik healthcheck` says: resolves when it is content. */
+  healthcheck(): Promise<void>;
   /** SIGTERM; resolves when it is gone. */
   stop(): Promise<void>;
 }
@@ -57,7 +60,8 @@ export async function startTraefik(options: TraefikOptions): Promise<Traefik> {
   if (program === undefined) throw new Error('There is no Traefik. Guard the test with hasTraefik().');
   const directory = await mkdtemp(join(tmpdir(), 'fleetgraph-traefik-'));
   const { ports, main } = await prepareFiles(directory, options);
-  const child = spawn(program, [`--configFile=${join(directory, 'static.yml')}`], {
+  const configFile = `--configFile=${join(directory, 'static.yml')}`;
+  const child = spawn(program, [configFile], {
     env: {
       GATEWAY_URLS: options.gateways.join(','),
       BRIDGE_URLS: (options.bridges ?? options.gateways).join(','),
@@ -85,6 +89,9 @@ export async function startTraefik(options: TraefikOptions): Promise<Traefik> {
         .split('\n')
         .filter((line) => line.includes('"RequestPath"'))
         .map((line) => JSON.parse(line) as Record<string, unknown>),
+    async healthcheck() {
+      await promisify(execFile)(program, ['healthcheck', configFile]);
+    },
     async stop() {
       child.kill('SIGTERM');
       await exited;
@@ -97,13 +104,20 @@ export async function startTraefik(options: TraefikOptions): Promise<Traefik> {
     },
   };
   try {
+    // It runs on without its routes when their file is at fault.
+    const fault = (): Error | undefined =>
+      child.exitCode !== null || log.includes('Error while building configuration')
+        ? new Error(`Traefik has failed: ${log}`)
+        : undefined;
     await eventually(async () => {
-      if (child.exitCode !== null) throw new Error(`Traefik ended: ${log}`);
+      if (fault()) return;
       const ping = await fetch(`${entryPoint('internal')}/ping`);
       const routed = await fetch(`${entryPoint('internal')}/auth/verify`);
       // 404: the routes aren't read yet. 401 comes from a gateway, 503 from Traefik when there is none.
       if (!ping.ok || routed.status === 404) throw new Error(`Traefik is not ready: ${routed.status} ${log}`);
     });
+    const failed = fault();
+    if (failed) throw failed;
     return traefik;
   } catch (error) {
     await traefik[Symbol.asyncDispose]();
