@@ -10,6 +10,8 @@ export interface RunningProcess extends AsyncDisposable {
   /** Resident memory in MiB, on Linux; NaN elsewhere. */
   readonly pid: number;
   send(message: string): void;
+  /** Sends a line, and resolves to the next line of JSON that it answers with. */
+  ask(message: string): Promise<Readonly<Record<string, unknown>>>;
 }
 
 const readyDeadlineMs = 60_000;
@@ -32,6 +34,13 @@ export async function startProgram(
     hello,
     pid: child.pid ?? 0,
     send: (message) => child.stdin.write(`${message}\n`),
+    async ask(message) {
+      const answered = new Promise<string>((resolve) =>
+        child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString())),
+      );
+      child.stdin.write(`${message}\n`);
+      return JSON.parse(await answered) as Readonly<Record<string, unknown>>;
+    },
     async [Symbol.asyncDispose]() {
       if (child.exitCode !== null) return;
       const exited = new Promise((resolve) => child.once('exit', resolve));
@@ -69,12 +78,14 @@ export interface RunningPlatform extends RunningProcess {
 }
 
 /** The whole platform with its embedded parts, in one process, on a new data directory and free ports. */
-export async function startPlatformProcess(options: { profile?: boolean } = {}): Promise<RunningPlatform> {
+export async function startPlatformProcess(
+  options: { profile?: boolean; env?: Readonly<Record<string, string>> } = {},
+): Promise<RunningPlatform> {
   const directory = await mkdtemp(join(tmpdir(), 'fleetgraph-bench-'));
   const profileDirectory = join(directory, 'profile');
   const running = await startProgram(new URL('./platform.ts', import.meta.url).pathname, {
     nodeFlags: options.profile === true ? ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`] : [],
-    env: { NODE_ENV: 'development', LOG_LEVEL: 'warn', FLEETGRAPH_DATA_DIR: join(directory, 'data') },
+    env: { NODE_ENV: 'development', LOG_LEVEL: 'warn', FLEETGRAPH_DATA_DIR: join(directory, 'data'), ...options.env },
   });
   const { gateway = '', mqtt = '', databaseUrl = '', token = '' } = running.hello;
   return {

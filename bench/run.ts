@@ -3,12 +3,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { measureFanOut } from './fan-out.js';
 import { measureJoinedQuery } from './joined-query.js';
+import { measureKafka } from './kafka.js';
 import type { Section } from './section.js';
 import { measureSubscriptionLatency } from './subscription-latency.js';
 import { measureTelemetry } from './telemetry.js';
 
 const measurements: Readonly<Record<string, () => Promise<Section>>> = {
   telemetry: measureTelemetry,
+  kafka: measureKafka,
   'subscription-latency': measureSubscriptionLatency,
   'fan-out': measureFanOut,
   'joined-query': measureJoinedQuery,

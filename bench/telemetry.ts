@@ -40,8 +40,8 @@ export async function measureTelemetry(): Promise<Section> {
         'fleetgraph, queryable',
         Math.round(ingest.queryablePerSecond),
         ratio(ingest.queryablePerSecond, bare),
-        round(latency.p50),
-        round(latency.p99),
+        round(quantile(latency, 0.5)),
+        round(quantile(latency, 0.99)),
       ],
     ],
     notes: `${wins}\n\n${profile}`,
@@ -87,6 +87,14 @@ async function platformFigures() {
   return { ingest, latency, profile: await summarizeProfile(platform.profileDirectory) };
 }
 
+/** Readings that are committed in the projection. */
+export async function readingsStored(client: pg.Client): Promise<number> {
+  const result = await client.query<{ count: string }>(
+    'SELECT coalesce(sum(count), 0)::bigint AS count FROM projections.rollups_1h',
+  );
+  return Number(result.rows[0]?.count ?? 0);
+}
+
 /** Polls the number of readings until `enough`, which also gets the number of the poll before. */
 async function countReadings(
   platform: RunningPlatform,
@@ -97,10 +105,7 @@ async function countReadings(
   try {
     const deadline = Date.now() + 120_000;
     for (let before = -1; ;) {
-      const result = await client.query<{ count: string }>(
-        'SELECT coalesce(sum(count), 0)::bigint AS count FROM projections.rollups_1h',
-      );
-      const count = Number(result.rows[0]?.count ?? 0);
+      const count = await readingsStored(client);
       if (enough(count, before)) return count;
       if (Date.now() > deadline) throw new Error(`Only ${count} readings became queryable.`);
       before = count;
@@ -112,11 +117,11 @@ async function countReadings(
 }
 
 /** Publishes at a steady rate for some seconds; latency of each message from its own timestamp to its row in the change log. */
-async function latencyAt(
+export async function latencyAt(
   platform: RunningPlatform,
   fleet: Awaited<ReturnType<typeof connectFleet>>,
   rate: number,
-): Promise<{ p50: number; p99: number }> {
+): Promise<readonly number[]> {
   const startedAt = Date.now();
   const inFlight: Promise<unknown>[] = [];
   for (let sent = 0; Date.now() - startedAt < 8_000;) {
@@ -138,6 +143,5 @@ async function latencyAt(
     [startedAt + 2_000],
   );
   await client.end();
-  const latencies = rows.rows.map((row) => Number.parseFloat(row.latency));
-  return { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) };
+  return rows.rows.map((row) => Number.parseFloat(row.latency));
 }

@@ -109,7 +109,7 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
       broker =
         mqttUrl !== undefined
           ? createExternalBroker({
-              ...{ ...wiring, devices, instance: config.instance },
+              ...{ ...wiring, devices, instance: config.instance, room: () => publisher.room() },
               config: { ...config.mqtt, url: mqttUrl },
             })
           : await createEmbeddedBroker({

@@ -11,6 +11,8 @@ import type { EventBus, OutgoingRecord } from '../../backbone/bus/event-bus.js';
 export interface DurablePublisher {
   /** Resolves when the records are durable. @throws FleetgraphError UNAVAILABLE when too many wait, or at a stop. */
   publish(topic: string, records: readonly OutgoingRecord[]): Promise<void>;
+  /** Resolves when a message more would be taken: for carriers that can wait. */
+  room(): Promise<void>;
   /** Rejects while the bus takes nothing. */
   ready(): void;
   /** Waits until everything is durable, at most `graceMs`; gives up the rest. */
@@ -125,6 +127,11 @@ export function createDurablePublisher(options: {
       } finally {
         waitingBytes -= bytes;
       }
+    },
+    async room() {
+      // Well before it is full: several may be told at once.
+      const isFull = (): boolean => waiting.length >= maxWaiting / 2 || waitingBytes >= maxWaitingBytes / 2;
+      while (isFull() && !stopped.signal.aborted) await pause(5, stopped.signal);
     },
     ready() {
       if (failure !== undefined) throw new Error(`the bus takes no records: ${messageOf(failure)}`, { cause: failure });

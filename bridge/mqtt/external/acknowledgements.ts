@@ -8,6 +8,8 @@ export interface Acknowledgements {
   received(messageId: number): () => void;
   /** Messages that came and are not acknowledged yet. */
   count(): number;
+  /** Calls back when there are fewer than `limit`, at once if there are. */
+  whenBelow(limit: number, callback: () => void): void;
   /** The connection is gone: nothing is written any more. */
   close(): void;
 }
@@ -16,6 +18,13 @@ export interface Acknowledgements {
 export function createAcknowledgements(write: (messageIds: readonly number[]) => void): Acknowledgements {
   const line: { readonly messageId: number; done: boolean }[] = [];
   let closed = false;
+  let full: { readonly limit: number; readonly callback: () => void } | undefined;
+  const callBack = (): void => {
+    if (full === undefined || (!closed && line.length >= full.limit)) return;
+    const { callback } = full;
+    full = undefined;
+    callback();
+  };
   return {
     received(messageId) {
       const place = { messageId, done: false };
@@ -26,12 +35,18 @@ export function createAcknowledgements(write: (messageIds: readonly number[]) =>
         const first = line.findIndex((other) => !other.done);
         const ready = line.splice(0, first === -1 ? line.length : first);
         write(ready.map((other) => other.messageId));
+        callBack();
       };
     },
     count: () => line.length,
+    whenBelow(limit, callback) {
+      full = { limit, callback };
+      callBack();
+    },
     close() {
       closed = true;
       line.length = 0;
+      callBack();
     },
   };
 }

@@ -40,6 +40,8 @@ export interface ExternalBrokerOptions extends DownListeners {
   /** Devices by tenant and id, remembered for a while. */
   readonly devices: Pick<DeviceDirectory, 'find'>;
   readonly intake: Intake;
+  /** Resolves when the intake would take a message more. */
+  readonly room: () => Promise<void>;
   readonly presence: PresenceSignals;
   readonly rejections: Rejections;
   readonly metrics: BridgeMetrics;
@@ -104,6 +106,7 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
       const started = previous.then(async () => {
         const address = parseUpTopic(packet.topic);
         if (!address) return { done: takePresenceEvent(packet) };
+        await options.room();
         return { done: takeMessage(packet, address, await findDevice(address.tenant, address.deviceId)) };
       });
       previous = started.catch(() => undefined);

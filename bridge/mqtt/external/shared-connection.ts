@@ -8,7 +8,7 @@
  * are written here, in order, through the client's own `_sendPacket`. Both are internals: the version is pinned in
  * package.json, and test/bridge/mqtt/external proves that a crash before durable has the message come again.
  *
- * Backpressure is the receive maximum: the broker has at most so many messages unacknowledged on their way to us.
+ * Backpressure is the receive maximum: so many messages may be on their way to us unacknowledged, and no more is read.
  */
 import { connect, type IClientOptions, type IConnackPacket, type IPublishPacket, type MqttClient } from 'mqtt';
 import { messageOf } from '../../../platform/errors.js';
@@ -99,7 +99,10 @@ export function openSharedConnection(options: SharedConnectionOptions): SharedCo
         breakConnection(client);
       },
     );
-    callback(packet.qos === 1 ? new Error('acknowledged when it is durable') : undefined);
+    const goOn = (): void => callback(packet.qos === 1 ? new Error('acknowledged when it is durable') : undefined);
+    // Not every broker keeps to the receive maximum (Mosquitto doesn't where its own is unlimited): then the socket waits.
+    if (line) line.whenBelow(options.receiveMaximum, goOn);
+    else goOn();
   };
 
   client.on('connect', (connack: IConnackPacket) => {

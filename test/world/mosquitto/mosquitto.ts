@@ -23,7 +23,10 @@ export interface Mosquitto extends AsyncDisposable {
 
 const bridge = { username: 'fleetgraph-bridge', password: 'bridge-secret' };
 
-export async function startMosquitto(): Promise<Mosquitto> {
+/** @param options.open lets anybody do anything, for measurements; `unlimited` sends more than a client's receive maximum. */
+export async function startMosquitto(
+  options: { readonly open?: boolean; readonly unlimited?: boolean } = {},
+): Promise<Mosquitto> {
   const binary = findMosquitto();
   if (binary === undefined) throw new Error('There is no Mosquitto: ask hasMosquitto first.');
   const directory = await mkdtemp(join(tmpdir(), 'fleetgraph-mosquitto-'));
@@ -58,12 +61,13 @@ export async function startMosquitto(): Promise<Mosquitto> {
     file('mosquitto.conf'),
     [
       `listener ${port} 127.0.0.1`,
-      'allow_anonymous false',
-      `password_file ${file('passwords')}`,
-      `acl_file ${file('acl')}`,
+      ...(options.open === true
+        ? ['allow_anonymous true']
+        : ['allow_anonymous false', `password_file ${file('passwords')}`, `acl_file ${file('acl')}`]),
       'persistence true',
       `persistence_location ${directory}/`,
-      'max_inflight_messages 0',
+      // Unlimited would not be limited by the receive maximum of a client either.
+      `max_inflight_messages ${options.unlimited === true ? 0 : 5_000}`,
       'max_queued_messages 0',
       'log_type none',
     ].join('\n'),

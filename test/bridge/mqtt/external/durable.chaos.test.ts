@@ -86,6 +86,26 @@ describe.skipIf(!hasMosquitto())('a bridge on Mosquitto', () => {
     await eventually(async () => expect(await world.stored('old')).toEqual(numbers(500)));
   });
 
+  test('a broker that sends more than it may is not read until there is room', async () => {
+    const greedy = await createExternalWorld(['greedy'], { unlimited: true });
+    try {
+      await greedy.startBridge('one', { MQTT_RECEIVE_MAXIMUM: '10' });
+      const device = await greedy.connect('greedy', { protocolVersion: 5 });
+      await eventually(async () => {
+        await device.publishAsync('fleet/acme/greedy/telemetry', '{"n": -1}', { qos: 1 });
+        expect((await greedy.stored('greedy')).length).toBeGreaterThan(0);
+      });
+      await publish(device, 'greedy', 30_000);
+      await eventually(async () => {
+        const values = (await greedy.stored('greedy')).filter((value) => value !== -1);
+        expect(values.length).toBe(30_000);
+        expect(values.every((value, index) => value === index)).toBe(true);
+      }, 60_000);
+    } finally {
+      await greedy[Symbol.asyncDispose]();
+    }
+  });
+
   test('two share the load; one is killed, and when its session is found again nothing is missing', async () => {
     const settings = { MQTT_RECEIVE_MAXIMUM: '50' };
     const doomed = await world.startBridge('one', settings);

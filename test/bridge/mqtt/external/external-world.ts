@@ -25,13 +25,16 @@ export interface ExternalWorld extends AsyncDisposable {
   relay(...events: Event[]): Promise<void>;
 }
 
-export async function createExternalWorld(deviceIds: readonly string[]): Promise<ExternalWorld> {
+export async function createExternalWorld(
+  deviceIds: readonly string[],
+  brokerOptions: Parameters<typeof startMosquitto>[0] = {},
+): Promise<ExternalWorld> {
   const database = await createDatabase();
   const bus = createPostgresBus({
     ...{ pool: database.pool, databaseUrl: database.url, log: silentLog, metrics: new Registry() },
   });
   await bus.ensureTopics(topicOptions({ partitions: 2, retentionMs: 3_600_000 }));
-  const broker = await startMosquitto();
+  const broker = await startMosquitto(brokerOptions);
   broker.allow(
     deviceIds.map((deviceId) => ({ tenant: 'acme', deviceId })),
     'secret',

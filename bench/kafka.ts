@@ -1,0 +1,171 @@
+/**
+ * (b) Telemetry through a broker of its own and Kafka to the projection, beside the same broker with subscribers that drop
+ * everything, and beside the least that brings messages from MQTT to Kafka. All take the same messages in the same way.
+ */
+import { Kafka, logLevel } from 'kafkajs';
+import { connectAsync } from 'mqtt';
+import pg from 'pg';
+import { topics } from '../backbone/bus/topics.js';
+import { pause } from '../platform/lifecycle/wait.js';
+import { startKafka } from '../test/world/kafka/kafka.js';
+import { startMosquitto } from '../test/world/mosquitto/mosquitto.js';
+import { connectFleet } from './fleet.js';
+import { startPlatformProcess, startProgram, type RunningPlatform } from './process.js';
+import { quantile, ratio, round, type Section } from './section.js';
+import { latencyAt, readingsStored } from './telemetry.js';
+
+const devices = 50;
+const window = 20;
+const messages = 60_000;
+const connections = 4;
+const partitions = 4;
+let published = 0;
+/** No two alike in time: two readings of one device, metric and moment would be one. */
+const payload = () => {
+  published += 1;
+  return JSON.stringify({ ts: Date.now() + (published % 1_000) / 1_000, values: { temperature: 21.5, pressure: 1.5 } });
+};
+
+type Publishers = readonly { readonly client: Awaited<ReturnType<typeof connectAsync>>; readonly topic: string }[];
+
+export async function measureKafka(): Promise<Section> {
+  await using broker = await startMosquitto({ open: true });
+  await using kafka = await startKafka();
+  await kafka.ready();
+  const dropped = await droppingSubscriber(broker.url);
+  const forwarded = await forwarder(broker.url, kafka.address);
+  const ours = await fleetgraph(broker.url, kafka.address);
+  const cost = (ourRate: number) => `${Math.round((1 - ourRate / forwarded) * 100)} %`;
+  return {
+    title: 'Telemetry through Mosquitto and Kafka to queryable projection',
+    method: `${devices} devices publish ${messages.toLocaleString('en-US')} QoS 1 messages (two metrics each) as fast as the broker takes them; the rate is until the last one has arrived. "Durable" is on Kafka with acks=-1; "queryable" is committed in the projection. Latency is from the publish to the change's row, at a third of the rate. All share ${connections} connections in a shared subscription. Mosquitto, Kafka (one node), PostgreSQL, load, and all roles in one process share two cores.`,
+    columns: ['', 'messages/s', 'of the bare broker', 'of the forwarder', 'p50 ms', 'p99 ms'],
+    rows: [
+      ['Mosquitto with subscribers that drop everything', Math.round(dropped), '100 %', '', '', ''],
+      [
+        'least mqtt → kafkajs forwarder, no guarantees',
+        Math.round(forwarded),
+        ratio(forwarded, dropped),
+        '100 %',
+        '',
+        '',
+      ],
+      [
+        'fleetgraph, durable on Kafka',
+        ...[Math.round(ours.durable), ratio(ours.durable, dropped), ratio(ours.durable, forwarded), '', ''],
+      ],
+      [
+        'fleetgraph, queryable',
+        ...[Math.round(ours.queryable), ratio(ours.queryable, dropped), ratio(ours.queryable, forwarded)],
+        ...[round(quantile(ours.latencies, 0.5)), round(quantile(ours.latencies, 0.99))],
+      ],
+    ],
+    notes: `What the guarantees cost beside the forwarder, in one process that also projects and serves at the same time: ${cost(ours.durable)} of the rate until durable. They are: the device is known and in service, the payload is decoded and each reading checked, the record is an event that says what it is and whose, it is on all in-sync replicas before the broker may forget the message, in the order of its device, and nothing is lost when any part is killed.`,
+  };
+}
+
+async function connectPublishers(url: string): Promise<Publishers> {
+  return Promise.all(
+    Array.from({ length: devices }, async (_unused, index) => ({
+      topic: `fleet/bench/device-${index}/telemetry`,
+      client: await connectAsync(url, { clientId: `device-${index}`, protocolVersion: 4 }),
+    })),
+  );
+}
+
+/** Publishes `messages`, each publisher with `window` in flight. */
+async function publishAll(publishers: Publishers): Promise<void> {
+  let left = messages;
+  const publisher = async ({ client, topic }: Publishers[number]): Promise<void> => {
+    for (; left > 0;) {
+      left -= 1;
+      await client.publishAsync(topic, payload(), { qos: 1 });
+    }
+  };
+  await Promise.all(publishers.flatMap((target) => Array.from({ length: window }, () => publisher(target))));
+}
+
+/** Messages a second until `count` says that all have arrived. */
+async function rateUntil(publishers: Publishers, count: () => Promise<number>): Promise<number> {
+  const before = await count();
+  const startedAt = performance.now();
+  const publishing = publishAll(publishers);
+  const deadline = Date.now() + 180_000;
+  while ((await count()) < before + messages) {
+    if (Date.now() > deadline) throw new Error(`Only ${(await count()) - before} of ${messages} messages arrived.`);
+    await pause(50);
+  }
+  const seconds = (performance.now() - startedAt) / 1_000;
+  await publishing;
+  return messages / seconds;
+}
+
+async function droppingSubscriber(url: string): Promise<number> {
+  await using program = await startProgram(new URL('./peers/dropping-subscriber.ts', import.meta.url).pathname, {
+    args: [url, String(connections)],
+  });
+  const publishers = await connectPublishers(url);
+  const rate = await rateUntil(publishers, async () => Number((await program.ask('count'))['received']));
+  await Promise.all(publishers.map(({ client }) => client.endAsync(true)));
+  return rate;
+}
+
+async function forwarder(url: string, brokers: string): Promise<number> {
+  await using kafka = await kafkaCounter(brokers);
+  await kafka.makeTopic('forwarded');
+  await using _program = await startProgram(new URL('./peers/mqtt-to-kafka.ts', import.meta.url).pathname, {
+    args: [url, brokers, 'forwarded', String(connections)],
+  });
+  const publishers = await connectPublishers(url);
+  const rate = await rateUntil(publishers, () => kafka.records('forwarded'));
+  await Promise.all(publishers.map(({ client }) => client.endAsync(true)));
+  return rate;
+}
+
+async function fleetgraph(url: string, brokers: string) {
+  await using platform: RunningPlatform = await startPlatformProcess({
+    env: {
+      MQTT_URL: url,
+      KAFKA_BROKERS: brokers,
+      MQTT_CONNECTIONS: String(connections),
+      BUS_PARTITIONS: String(partitions),
+    },
+  });
+  await using kafka = await kafkaCounter(brokers);
+  const fleet = await connectFleet(platform, devices);
+  const database = new pg.Client({ connectionString: platform.databaseUrl });
+  await database.connect();
+  // Compiled, joined and with its partitions made: the first seconds of a process are not its throughput.
+  await rateUntil(fleet, async () => (await readingsStored(database)) / 2);
+  const durable = await rateUntil(fleet, () => kafka.records(topics.telemetry));
+  const settled = await untilStill(async () => readingsStored(database));
+  const queryable = await rateUntil(fleet, async () => settled / 2 + ((await readingsStored(database)) - settled) / 2);
+  const latencies = await latencyAt(platform, fleet, queryable / 3);
+  await database.end();
+  await Promise.all(fleet.map(({ client }) => client.endAsync(true)));
+  return { durable, queryable, latencies };
+}
+
+/** The value when it has not changed for half a second. */
+async function untilStill(read: () => Promise<number>): Promise<number> {
+  for (let before = await read(); ;) {
+    await pause(500);
+    const now = await read();
+    if (now === before) return now;
+    before = now;
+  }
+}
+
+async function kafkaCounter(brokers: string) {
+  const admin = new Kafka({ clientId: 'bench', brokers: [brokers], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  return {
+    async makeTopic(topic: string): Promise<void> {
+      await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: partitions }] });
+    },
+    /** Records that are on Kafka, over all partitions. */
+    records: async (topic: string): Promise<number> =>
+      (await admin.fetchTopicOffsets(topic)).reduce((sum, { high }) => sum + Number(high), 0),
+    [Symbol.asyncDispose]: () => admin.disconnect(),
+  };
+}
