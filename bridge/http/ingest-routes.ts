@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { DeviceDirectory, DeviceProfile } from '../../backbone/devices/device-directory.js';
+import { createLoginThrottle, type LoginThrottle } from '../../backbone/devices/login-throttle.js';
 import { FleetgraphError } from '../../platform/errors.js';
 import { bearerToken, type VerifyToken } from '../../platform/identity/verify-token.js';
 import { isObject, parseJson, RejectedPayload } from '../decoders/decoder.js';
@@ -43,6 +44,7 @@ export interface IngestRoutesOptions {
 /** Adds the routes of HTTP ingest to `app`. */
 export function addIngestRoutes(app: FastifyInstance, options: IngestRoutesOptions): void {
   const { devices, intake, rejections, metrics } = options;
+  const authentication = { ...options, throttle: createLoginThrottle({ maxDelayMs: 0 }) };
   // Bodies as text: each line is parsed by itself, so that one that is malformed spoils no other.
   app.addContentTypeParser(
     ['application/json', 'application/x-ndjson', 'application/ndjson'],
@@ -102,7 +104,7 @@ export function addIngestRoutes(app: FastifyInstance, options: IngestRoutesOptio
   };
 
   app.post('/ingest/v1/telemetry', async (request, reply) => {
-    const sender = await senderOf(request, options);
+    const sender = await senderOf(request, authentication);
     const lines = linesOf(request);
     assertReady(options.busReady);
     const outcomes = await inTime(
@@ -124,19 +126,20 @@ export function addIngestRoutes(app: FastifyInstance, options: IngestRoutesOptio
   });
 
   app.get('/ingest/v1/rejected', async (request) => {
-    const { tenant, device } = await senderOf(request, options);
+    const { tenant, device } = await senderOf(request, authentication);
     const recent = rejections.recent(tenant);
     return { rejected: device ? recent.filter(({ deviceId }) => deviceId === device.deviceId) : recent };
   });
 
   app.addHook('onSend', async (_request, reply) => {
     if (reply.statusCode === 503) void reply.header('retry-after', '1');
+    if (reply.statusCode === 429) void reply.header('retry-after', '5');
   });
 }
 
 async function senderOf(
   request: FastifyRequest,
-  options: Pick<IngestRoutesOptions, 'verifyToken' | 'directory'>,
+  options: Pick<IngestRoutesOptions, 'verifyToken' | 'directory'> & { readonly throttle: LoginThrottle },
 ): Promise<Sender> {
   const { authorization } = request.headers;
   const token = bearerToken(authorization);
@@ -149,17 +152,33 @@ async function senderOf(
   const basic = /^Basic +([A-Za-z0-9+/=_-]+)$/i.exec(authorization ?? '')?.[1];
   if (basic !== undefined) {
     const [username = '', ...rest] = Buffer.from(basic, 'base64').toString('utf8').split(':');
+    const attempt = options.throttle.attempt({ username: username.slice(0, 256), address: addressOf(request) });
+    if (!attempt)
+      throw new FleetgraphError(
+        'RATE_LIMITED',
+        'Too many wrong passwords of this device, or from this address. Check the password, and try again in some seconds.',
+      );
     const device = await options.directory
       .authenticate({ clientId: username, username, password: rest.join(':') })
       .catch((cause: unknown) => {
+        attempt.end(undefined);
         throw new FleetgraphError('UNAVAILABLE', 'The credentials can not be checked now. Send it again.', { cause });
       });
+    attempt.end(device !== undefined);
     if (device) return { tenant: device.tenant, device };
   }
   throw new FleetgraphError(
     'UNAUTHENTICATED',
     'Send "Authorization: Bearer <token>" with the scope telemetry:write, or Basic with the user name and password of a device.',
   );
+}
+
+/**
+ * Where it comes from, proxies on the way included. Who makes proxies up has other addresses to guess from, as it would with
+ * many machines; it gains nothing on the limit of the device's name.
+ */
+function addressOf(request: FastifyRequest): string {
+  return `${request.ip} ${String(request.headers['x-forwarded-for'] ?? '')}`.slice(0, 256);
 }
 
 /** The lines of the body, each the text of one message. @throws FleetgraphError BAD_USER_INPUT or PAYLOAD_TOO_LARGE. */

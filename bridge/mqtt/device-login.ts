@@ -1,16 +1,16 @@
 /** Who may connect: a device with its own client id and password, and with a will, if any, on its own presence topic. */
 import type { DeviceDirectory, DeviceProfile } from '../../backbone/devices/device-directory.js';
 import { topicOf } from '../../backbone/devices/device-topics.js';
+import { createLoginThrottle } from '../../backbone/devices/login-throttle.js';
 import { pause } from '../../platform/lifecycle/wait.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import type { BridgeMetrics } from '../bridge-metrics.js';
-import { createLoginThrottle } from './login-throttle.js';
 
 export interface LoginRequest {
   readonly clientId: string;
   readonly username: string;
   readonly password: string;
-  /** Where it comes from: failures of one address slow its next attempts down. */
+  /** Where it comes from: wrong passwords slow the next attempts down, see backbone/devices/login-throttle.ts. */
   readonly address: string;
   readonly willTopic: string | undefined;
 }
@@ -32,11 +32,16 @@ export function createDeviceLogin(options: {
   const throttle = createLoginThrottle();
 
   return async ({ clientId, username, password, address, willTopic }) => {
+    const attempt = throttle.attempt({ username: username.slice(0, 256), address });
+    if (!attempt) {
+      metrics.logins.inc({ result: 'throttled' });
+      return { returnCode: returnCodes.unavailable, message: 'too many wrong passwords; try again later' };
+    }
     try {
-      await pause(throttle.delayMs(address));
+      await pause(attempt.delayMs);
       const profile = await directory.authenticate({ clientId, username, password });
+      attempt.end(profile !== undefined);
       if (!profile) {
-        throttle.failed(address);
         metrics.logins.inc({ result: 'denied' });
         log.warn(
           { clientId: clientId.slice(0, 128), address },
@@ -55,10 +60,10 @@ export function createDeviceLogin(options: {
           message: 'the will is not on the presence topic of the device',
         };
       }
-      throttle.succeeded(address);
       metrics.logins.inc({ result: 'accepted' });
       return { profile };
     } catch (error) {
+      attempt.end(undefined);
       metrics.logins.inc({ result: 'unavailable' });
       log.warn({ err: error }, 'a device was denied: its credentials could not be checked');
       return { returnCode: returnCodes.unavailable, message: 'credentials can not be checked now' };

@@ -1,6 +1,7 @@
 /**
  * The device subgraph: the registry of the fleet (`registry/`), the twin of each device (`twin/`), who may connect as a
- * device (`credentials/`), and who is connected, as far as the list of devices filters by it (`presence/`).
+ * device (`credentials/`), what an external broker asks about that (`broker-access/`), and who is connected, as far as the
+ * list of devices filters by it (`presence/`).
  */
 import type { ApolloServer } from '@apollo/server';
 import type { FastifyInstance } from 'fastify';
@@ -18,6 +19,7 @@ import type { VerifyToken } from '../../platform/identity/verify-token.js';
 import type { ServiceRole } from '../../platform/lifecycle/role.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import type { Registry } from '../../platform/observability/metrics.js';
+import { addBrokerAccess } from './broker-access/broker-access.js';
 import { createDirectory } from './credentials/directory.js';
 import { startKeyRetention } from '../../backbone/store/key-retention.js';
 import { createPresenceConsumer } from './presence/presence-consumer.js';
@@ -76,6 +78,9 @@ export function createDeviceRole(options: DeviceRoleOptions): ServiceRole & { re
         ),
         context: (base) => ({ ...base, ...createLoaders(sql, base.identity.tenant) }),
       });
+      const { authSecret } = config.mqtt;
+      if (authSecret !== undefined)
+        await addBrokerAccess(app, { mqtt: { ...config.mqtt, authSecret }, sql, log, metrics });
       port = await listen(app, service);
       log.info({ port }, 'device subgraph is listening');
     },

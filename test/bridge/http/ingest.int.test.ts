@@ -114,6 +114,19 @@ test.each<[string, Record<string, string>, number, string]>([
   expect(answer.error?.code).toBe(code);
 });
 
+test('passwords that are guessed in parallel are refused unseen beyond a few, and say when to come back', async () => {
+  const answers = await Promise.all(
+    Array.from({ length: 60 }, (_unused, guess) => post('{"d": 1}', basic('two', `guess-${guess}`))),
+  );
+  const limited = answers.filter(({ status }) => status === 429);
+  expect(answers.filter(({ status }) => status === 401).length + limited.length).toBe(60);
+  expect(limited.length).toBeGreaterThanOrEqual(35);
+  expect(limited[0]?.answer.error?.code).toBe('RATE_LIMITED');
+  expect(limited[0]?.headers.get('retry-after')).toBe('5');
+  // Another device at the same address is not affected.
+  expect((await post('{"d": 1}', basic('one', 'secret'))).status).toBe(200);
+});
+
 test('a token without telemetry:write is FORBIDDEN', async () => {
   const { status, answer } = await post('{"deviceId": "one", "d": 1}', {
     authorization: `Bearer ${await world.token('acme', ['device:read'])}`,

@@ -71,7 +71,8 @@ export interface DeviceWorld extends AsyncDisposable {
   deadLetters(deviceId: string): Promise<number>;
 }
 
-export async function createDeviceWorld(): Promise<DeviceWorld> {
+/** @param settings beside those that every world has. */
+export async function createDeviceWorld(settings: Readonly<Record<string, string>> = {}): Promise<DeviceWorld> {
   const database = await createDatabase();
   const issuer = await createTestIssuer();
   const metrics = createMetrics({ processMetrics: false });
@@ -79,7 +80,7 @@ export async function createDeviceWorld(): Promise<DeviceWorld> {
   await bus.ensureTopics(topicOptions({ partitions: 4, retentionMs: 3_600_000 }));
   const pool = createPool({ url: database.url, size: 8, applicationName: 'device', log: silentLog });
   const prisma = createPrisma({ url: database.url, size: 8, applicationName: 'device-prisma' });
-  const config = readConfig({ NODE_ENV: 'test', DEVICE_PORT: '0' });
+  const config = readConfig({ NODE_ENV: 'test', DEVICE_PORT: '0', ...settings });
   const { verifyToken } = issuer;
   const role = createDeviceRole({ config, log: silentLog, metrics, pool, prisma, bus, verifyToken });
 
