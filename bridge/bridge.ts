@@ -109,7 +109,13 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
       broker =
         mqttUrl !== undefined
           ? createExternalBroker({
-              ...{ ...wiring, devices, instance: config.instance, room: () => publisher.room() },
+              ...{
+                ...wiring,
+                devices,
+                instance: config.instance,
+                room: () => publisher.room(),
+                waitsFor: commands.waitsFor,
+              },
               config: { ...config.mqtt, url: mqttUrl },
             })
           : await createEmbeddedBroker({

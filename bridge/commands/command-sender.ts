@@ -26,6 +26,8 @@ export interface CommandSender {
   readonly role: Role;
   /** Sends what waits for a device, now that it listens in this session. */
   readonly deviceListens: (device: DeviceAddress, channel: DownChannel, session: number) => void;
+  /** Whether commands are kept here for the device. */
+  readonly waitsFor: (deviceId: string) => boolean;
   /** A device has confirmed what it was sent. */
   readonly deviceConfirmed: (device: DeviceAddress, channel: DownChannel, payload: string) => void;
 }
@@ -68,6 +70,7 @@ export function createCommandSender(options: {
   const store = createUndeliveredCommands(options.pool);
   const confirmations = createConfirmations({ store, log });
   const undelivered = new Map<string, Undelivered[]>();
+  const pumping = new Set<string>();
 
   const signal = (
     command: RequestedCommand,
@@ -95,26 +98,39 @@ export function createCommandSender(options: {
     else undelivered.delete(deviceId);
   };
 
-  const send = (entry: Undelivered): void => {
+  /** @returns whether the device listens. */
+  const send = async (entry: Undelivered): Promise<boolean> => {
     const { command } = entry;
     const { commandId: id, deviceId, name, parameters, expiresAt } = command.data;
-    if (isExpired(command)) return;
     entry.sentIn = 'sending';
     entry.again = false;
-    void broker()
-      .send({ tenant: command.tenant, deviceId }, 'command', {
-        payload: JSON.stringify({ id, name, parameters, expiresAt }),
-        correlationId: id,
-        expiresAtMs: Date.parse(expiresAt),
-      })
-      .then((session) => {
-        entry.sentIn = session;
-        if (session !== undefined) {
-          bridgeMetrics.commands.inc({ result: 'dispatched' });
-          signal(command, 'io.fleetgraph.command.dispatched.v1');
-        } else if (entry.again) send(entry);
-        else bridgeMetrics.commands.inc({ result: 'waiting' });
-      });
+    const session = await broker().send({ tenant: command.tenant, deviceId }, 'command', {
+      payload: JSON.stringify({ id, name, parameters, expiresAt }),
+      correlationId: id,
+      expiresAtMs: Date.parse(expiresAt),
+    });
+    entry.sentIn = session;
+    if (session === undefined) return false;
+    bridgeMetrics.commands.inc({ result: 'dispatched' });
+    signal(command, 'io.fleetgraph.command.dispatched.v1');
+    return true;
+  };
+
+  /** Sends what waits for a device, one behind the other, until nobody listens: none overtakes the one before. */
+  const pump = async (deviceId: string): Promise<void> => {
+    if (pumping.has(deviceId)) return;
+    pumping.add(deviceId);
+    try {
+      for (;;) {
+        const next = undelivered
+          .get(deviceId)
+          ?.find(({ sentIn, command }) => sentIn === undefined && !isExpired(command));
+        if (next === undefined) return;
+        if (!(await send(next)) && !next.again) return;
+      }
+    } finally {
+      pumping.delete(deviceId);
+    }
   };
 
   /** Those of the requests that are new, in time, and find room. */
@@ -149,11 +165,10 @@ export function createCommandSender(options: {
   };
 
   const request = (command: RequestedCommand): void => {
-    const isFirst = undelivered.get(command.data.deviceId)?.every(({ sentIn }) => sentIn !== undefined) ?? true;
     const entry = keep(command);
-    // Behind one that waits, it waits, too: the order is kept.
-    if (isFirst) send(entry);
-    else bridgeMetrics.commands.inc({ result: 'waiting' });
+    void pump(command.data.deviceId).then(() => {
+      if (entry.sentIn === undefined) bridgeMetrics.commands.inc({ result: 'waiting' });
+    });
   };
 
   const take = (event: Event, kept: ReadonlySet<Event>): void => {
@@ -209,12 +224,11 @@ export function createCommandSender(options: {
   const sendWaiting = (): void => {
     let devices = 0;
     for (const [deviceId, entries] of undelivered) {
-      const waiting = entries.filter(({ sentIn }) => sentIn === undefined);
-      if (waiting.length === 0) continue;
+      if (entries.every(({ sentIn }) => sentIn !== undefined)) continue;
       // Those that were tried go to the end, so that a later round comes to the others.
       undelivered.delete(deviceId);
       undelivered.set(deviceId, entries);
-      for (const entry of waiting) send(entry);
+      void pump(deviceId);
       devices += 1;
       if (devices === maxDevicesAtOnce) return;
     }
@@ -254,6 +268,7 @@ export function createCommandSender(options: {
         await consumer.ready();
       },
     },
+    waitsFor: (deviceId) => undelivered.has(deviceId),
     deviceConfirmed({ deviceId }, channel, payload) {
       if (channel !== 'command') return;
       const { id } = JSON.parse(payload) as { id: string };
@@ -267,8 +282,9 @@ export function createCommandSender(options: {
       if (channel !== 'command') return;
       for (const entry of undelivered.get(device.deviceId) ?? []) {
         if (entry.sentIn === 'sending') entry.again = true;
-        else if (entry.sentIn !== session) send(entry);
+        else if (entry.sentIn !== session) entry.sentIn = undefined;
       }
+      void pump(device.deviceId);
     },
   };
 }

@@ -18,7 +18,7 @@ import {
   type UpChannel,
 } from '../../../backbone/devices/device-topics.js';
 import type { Config } from '../../../platform/config/config.js';
-import { messageOf, StartupError } from '../../../platform/errors.js';
+import { FleetgraphError, messageOf, StartupError } from '../../../platform/errors.js';
 import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
 import type { Logger } from '../../../platform/observability/logger.js';
 import type { BridgeMetrics } from '../../bridge-metrics.js';
@@ -42,6 +42,8 @@ export interface ExternalBrokerOptions extends DownListeners {
   readonly intake: Intake;
   /** Resolves when the intake would take a message more. */
   readonly room: () => Promise<void>;
+  /** Whether commands wait for the device here. */
+  readonly waitsFor: (deviceId: string) => boolean;
   readonly presence: PresenceSignals;
   readonly rejections: Rejections;
   readonly metrics: BridgeMetrics;
@@ -86,20 +88,23 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
       metrics.messages.inc({ channel });
       const endTimer = metrics.durableSeconds.startTimer();
       if (!profile) throw new RejectedPayload('unknown_device');
-      if (channel === 'presence') takeOwnPresence(profile, payload);
+      if (channel === 'presence') await takeOwnPresence(profile, payload);
       else await intake.message(profile, channel, channel === 'command/ack' ? withCorrelation(packet) : payload);
       endTimer();
     } catch (error) {
-      if (!(error instanceof RejectedPayload)) throw error;
+      const refusal = refusalOf(error);
+      if (!refusal) throw error;
+      if (refusal !== error)
+        log.error({ tenant, deviceId, topic: packet.topic, err: error }, 'a message can not be taken');
       rejections.add({
         ...{ tenant, deviceId, transport: 'mqtt', topic: packet.topic, payload },
-        ...{ reason: error.reason, message: error.message },
+        ...{ reason: refusal.reason, message: refusal.message },
       });
     }
   };
 
-  /** One chain for each connection: what a device says is taken in the order in which it came. */
-  const inOrder = (): ((packet: IPublishPacket) => Promise<void>) => {
+  /** One chain for each connection: what a device says is taken in the order in which it came, as long as it lasts. */
+  const inOrder = (gone: AbortSignal): ((packet: IPublishPacket) => Promise<void>) => {
     let previous: Promise<unknown> = Promise.resolve();
     return (packet) => {
       // The lookups are behind each other; becoming durable is not waited for by those behind.
@@ -107,7 +112,10 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
         const address = parseUpTopic(packet.topic);
         if (!address) return { done: takePresenceEvent(packet) };
         await options.room();
-        return { done: takeMessage(packet, address, await findDevice(address.tenant, address.deviceId)) };
+        const profile = await findDevice(address.tenant, address.deviceId);
+        // It comes again on the next one.
+        gone.throwIfAborted();
+        return { done: takeMessage(packet, address, profile) };
       });
       previous = started.catch(() => undefined);
       return started.then(({ done }) => done);
@@ -122,18 +130,18 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
     // The bridges themselves are clients, too.
     if (!profile) return;
     const online = event.kind === 'connected';
-    presence.changed(profile, {
+    await presence.publish(profile, {
       ...{ online, session: event.connectedAt, reason: online ? 'connected' : 'disconnected' },
     });
   };
 
-  const takeOwnPresence = (profile: DeviceProfile, payload: Buffer): void => {
+  const takeOwnPresence = async (profile: DeviceProfile, payload: Buffer): Promise<void> => {
     const message = parseJson(payload.toString('utf8'));
     if (!isObject(message) || typeof message['online'] !== 'boolean')
       throw new RejectedPayload('wrong_shape', 'Presence is {"online": true} or {"online": false}.');
     if (tellsPresence) return;
     const online = message['online'];
-    presence.changed(profile, {
+    await presence.publish(profile, {
       ...{ online, session: presence.nextSession(), reason: online ? 'connected' : 'will' },
     });
   };
@@ -142,12 +150,12 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
   const hear = (packet: IPublishPacket): void => {
     const address = parseUpTopic(packet.topic);
     if (address) {
-      if (address.channel === 'presence' && saysOnline(payloadOf(packet)) && !tellsPresence)
+      if (options.waitsFor(address.deviceId) && saysOnline(payloadOf(packet)) && !tellsPresence)
         listens(address.tenant, address.deviceId, Date.now());
       return;
     }
     const event = parseBrokerEvent(packet.topic, payloadOf(packet));
-    if (!event || event.kind === 'disconnected') return;
+    if (!event || event.kind === 'disconnected' || !options.waitsFor(event.clientId)) return;
     directory.findByClientId(event.clientId).then(
       (profile) => {
         if (profile) listens(profile.tenant, profile.deviceId, event.connectedAt);
@@ -169,7 +177,7 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
       ];
       shared = Array.from({ length: config.connections }, (_unused, index) =>
         openSharedConnection({
-          ...{ url: config.url, login, log, topics: upTopics, take: inOrder() },
+          ...{ url: config.url, login, log, topics: upTopics, createTake: inOrder },
           ...{ receiveMaximum: config.receiveMaximum, sessionExpirySeconds: config.sessionExpirySeconds },
           clientId: `fleetgraph-bridge-${options.instance}-${index}`,
         }),
@@ -209,6 +217,13 @@ function loginOf({ username, password, caFile }: Config['mqtt']): Pick<IClientOp
   } catch (error) {
     throw new StartupError(`MQTT_CA_FILE can't be read: ${messageOf(error)}.`, { cause: error });
   }
+}
+
+/** Why a message is dropped; undefined if it may be taken later. What would fail each time must not block what is behind it. */
+function refusalOf(error: unknown): RejectedPayload | undefined {
+  if (error instanceof RejectedPayload) return error;
+  if (error instanceof FleetgraphError && error.code === 'UNAVAILABLE') return undefined;
+  return new RejectedPayload('not_storable', messageOf(error));
 }
 
 function payloadOf({ payload }: IPublishPacket): Buffer {

@@ -27,10 +27,10 @@ export interface SharedConnectionOptions {
   readonly sessionExpirySeconds: number;
   readonly log: Logger;
   /**
-   * Takes a message, in the order of receipt; resolves when it may be acknowledged. When it rejects, the message and all
-   * behind it come again, on a new connection.
+   * Called for each network connection, with a signal of its end. What it gives takes a message, in the order of receipt, and
+   * resolves when it may be acknowledged. When it rejects, the message and all behind it come again, on a new connection.
    */
-  readonly take: (packet: IPublishPacket) => Promise<void>;
+  readonly createTake: (gone: AbortSignal) => (packet: IPublishPacket) => Promise<void>;
 }
 
 export interface SharedConnection {
@@ -56,6 +56,10 @@ export function openSharedConnection(options: SharedConnectionOptions): SharedCo
   let failure: unknown = new Error('it is not connected yet');
   let acknowledgements: Acknowledgements | undefined;
   let stopping = false;
+  /** Messages in hand, of any QoS, from this connection and those before. */
+  let inHand = 0;
+  let gone = new AbortController();
+  let take = options.createTake(gone.signal);
 
   const client = connect(options.url, {
     ...options.login,
@@ -86,11 +90,13 @@ export function openSharedConnection(options: SharedConnectionOptions): SharedCo
     const acknowledge =
       packet.qos === 1 && packet.messageId !== undefined ? line?.received(packet.messageId) : undefined;
     // A message of QoS 0 has no flow control: beyond what may be on its way with QoS 1 it is dropped, as it may be.
-    if (packet.qos === 0 && (line?.count() ?? 0) >= options.receiveMaximum) {
+    if (packet.qos === 0 && inHand >= options.receiveMaximum) {
       callback();
       return;
     }
-    options.take(packet).then(
+    inHand += 1;
+    const taken = take(packet).finally(() => (inHand -= 1));
+    taken.then(
       () => acknowledge?.(),
       (error: unknown) => {
         if (packet.qos === 0 || line !== acknowledgements || stopping) return;
@@ -101,11 +107,14 @@ export function openSharedConnection(options: SharedConnectionOptions): SharedCo
     );
     const goOn = (): void => callback(packet.qos === 1 ? new Error('acknowledged when it is durable') : undefined);
     // Not every broker keeps to the receive maximum (Mosquitto doesn't where its own is unlimited): then the socket waits.
-    if (line) line.whenBelow(options.receiveMaximum, goOn);
+    if (line) line.whenBelow(options.receiveMaximum + 1, goOn);
     else goOn();
   };
 
   client.on('connect', (connack: IConnackPacket) => {
+    gone.abort(new Error('the connection is gone'));
+    gone = new AbortController();
+    take = options.createTake(gone.signal);
     acknowledgements?.close();
     acknowledgements = createAcknowledgements((messageIds) => {
       if (!client.connected) return;
@@ -133,6 +142,7 @@ export function openSharedConnection(options: SharedConnectionOptions): SharedCo
     });
   });
   client.on('close', () => {
+    gone.abort(new Error('the connection is gone'));
     acknowledgements?.close();
     fail(failure ?? new Error('the connection was closed'));
   });

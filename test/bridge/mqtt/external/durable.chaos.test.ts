@@ -106,6 +106,28 @@ describe.skipIf(!hasMosquitto())('a bridge on Mosquitto', () => {
     }
   });
 
+  test('messages of QoS 0 are taken as far as there is room, and dropped beyond', async () => {
+    await world.startBridge('one', { MQTT_RECEIVE_MAXIMUM: '10' });
+    await isHeard();
+    const lock = await world.database.pool.connect();
+    await lock.query('BEGIN');
+    await lock.query('LOCK TABLE bus.records IN ACCESS EXCLUSIVE MODE');
+    const device = await world.connect('old', { protocolVersion: 4 });
+    const now = Date.now();
+    for (const n of numbers(500))
+      await device.publishAsync('fleet/acme/old/telemetry', JSON.stringify({ ts: now + n, values: { n } }), { qos: 0 });
+    // Behind them in the same connection: when it is stored, all before it were taken or dropped.
+    await lock.query('ROLLBACK');
+    lock.release();
+    await eventually(async () => {
+      await device.publishAsync('fleet/acme/old/telemetry', JSON.stringify({ n: -1 }), { qos: 1 });
+      expect(await world.stored('old')).toContain(-1);
+    });
+    const kept = (await world.stored('old')).filter((value) => value !== -1);
+    expect(kept.length).toBeGreaterThan(0);
+    expect(kept.length).toBeLessThan(500);
+  });
+
   test('two share the load; one is killed, and when its session is found again nothing is missing', async () => {
     const settings = { MQTT_RECEIVE_MAXIMUM: '50' };
     const doomed = await world.startBridge('one', settings);
