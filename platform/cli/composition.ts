@@ -269,6 +269,7 @@ function makeRoles(names: readonly RoleName[], base: Foundations): Parts {
   const gateway = has('gateway')
     ? createGatewayRole({
         ...logOf('gateway'),
+        drainMs: config.gatewayDrainMs,
         subgraphs: {
           device: urlOf(has('device') ? device : undefined, 'device'),
           actions: urlOf(actions, 'actions'),

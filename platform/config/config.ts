@@ -65,6 +65,7 @@ export const settings = {
   CONSISTENCY_TIMEOUT_MS: positiveInteger.default(5_000),
   STARTUP_TIMEOUT_MS: positiveInteger.default(60_000),
   SHUTDOWN_TIMEOUT_MS: positiveInteger.default(20_000),
+  GATEWAY_DRAIN_MS: z.coerce.number().int().min(0).default(0),
   EXPLORER: flag.default(true),
   KAFKA_BROKERS: brokerList.optional(),
   KAFKA_TLS: flag.default(false),
@@ -186,6 +187,8 @@ export interface Config {
   /** How long a start waits for the database and the bus. */
   readonly startupTimeoutMs: number;
   readonly shutdownTimeoutMs: number;
+  /** How long the gateway is not ready any more before it closes anything, for a balancer to notice. */
+  readonly gatewayDrainMs: number;
   readonly explorer: boolean;
 }
 
@@ -248,6 +251,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     consistencyTimeoutMs: value.CONSISTENCY_TIMEOUT_MS,
     startupTimeoutMs: value.STARTUP_TIMEOUT_MS,
     shutdownTimeoutMs: value.SHUTDOWN_TIMEOUT_MS,
+    gatewayDrainMs: value.GATEWAY_DRAIN_MS,
     explorer: value.EXPLORER,
   };
 }
