@@ -1,6 +1,6 @@
 /**
  * What an external broker tells of its clients, on `$SYS/brokers/{node}/clients/{clientid}/{event}`.
- * Source: EMQX 5.8, "System Topic", client online and offline events. Times are epoch milliseconds.
+ * Source: EMQX 5.8, apps/emqx/src/emqx_sys.erl. Times are epoch milliseconds.
  */
 import { isObject, parseJson } from '../decoders/decoder.js';
 
@@ -8,7 +8,10 @@ export interface BrokerEvent {
   readonly kind: 'connected' | 'disconnected' | 'subscribed';
   readonly clientId: string;
   readonly username: string | undefined;
-  /** When the session of the client began: events of one connection carry the same. */
+  /**
+   * When the client connected: what begins and ends one connection carries the same. Of `subscribed`, which does not tell that,
+   * the time of the event.
+   */
   readonly connectedAt: number;
   /** Of `subscribed`. */
   readonly topic: string | undefined;
@@ -22,7 +25,7 @@ export const brokerEventTopics = ['connected', 'disconnected'].map(
 /** @returns the event; undefined when the topic or the payload is of something else. */
 export function parseBrokerEvent(topic: string, payload: Buffer): BrokerEvent | undefined {
   const match = /^\$SYS\/brokers\/[^/]+\/clients\/(.+)\/(connected|disconnected|subscribed)$/.exec(topic);
-  if (match?.[2] === undefined) return undefined;
+  if (match?.[1] === undefined || match[2] === undefined) return undefined;
   let message: unknown;
   try {
     message = parseJson(payload.toString('utf8'));
@@ -30,13 +33,15 @@ export function parseBrokerEvent(topic: string, payload: Buffer): BrokerEvent | 
     return undefined;
   }
   if (!isObject(message)) return undefined;
-  const { clientid, username, connected_at: connectedAt, topic: subscribed } = message;
-  if (typeof clientid !== 'string') return undefined;
+  const { clientid, username, topic: subscribed } = message;
+  const connectedAt = message[match[2] === 'subscribed' ? 'ts' : 'connected_at'];
+  // Without a time it can't be told from what came before or after it.
+  if (clientid !== match[1] || !Number.isSafeInteger(connectedAt) || Number(connectedAt) <= 0) return undefined;
   return {
     kind: match[2] as BrokerEvent['kind'],
-    clientId: clientid,
+    clientId: match[1],
     username: typeof username === 'string' ? username : undefined,
-    connectedAt: typeof connectedAt === 'number' && Number.isFinite(connectedAt) ? connectedAt : 0,
+    connectedAt: Number(connectedAt),
     topic: typeof subscribed === 'string' ? subscribed : undefined,
   };
 }

@@ -23,7 +23,8 @@ export type AuthenticationReply =
       readonly result: 'allow';
       readonly is_superuser: false;
       readonly client_attrs: Readonly<Record<string, string>>;
-      readonly acl: readonly AclRule[];
+      /** Of the bridge. Rules given here would hold for as long as the connection does, whatever becomes of a device. */
+      readonly acl?: readonly AclRule[];
       /** Epoch seconds: the broker ends the connection then, and the client has to be authenticated anew. */
       readonly expire_at?: number;
     };
@@ -98,13 +99,11 @@ function allowBridge(): AuthenticationReply {
 }
 
 function allowDevice({ tenant, deviceId, credential }: KnownDevice): AuthenticationReply {
-  const acl = deviceRules({ tenant, deviceId }).map((rule) => toAcl(rule, true));
-  if (acl.length === 0) return deny;
+  if (deviceRules({ tenant, deviceId }).length === 0) return deny;
   return {
     result: 'allow',
     is_superuser: false,
     client_attrs: { tenant, device: deviceId, credential },
-    acl,
     expire_at: Math.floor((Date.now() + lifetimeMs * (0.5 + Math.random() / 2)) / 1_000),
   };
 }

@@ -1,6 +1,5 @@
 /**
- * What who is connected may do, asked for what the rules of its authentication don't cover, or for everything where the broker
- * keeps no rules. A device is looked up anew: one that is decommissioned, or whose password was rotated since it connected,
+ * What who is connected may do. The broker keeps an answer for a minute (`authorization.cache` in deploy/emqx). A device is looked up anew: one that is decommissioned, or whose password was rotated since it connected,
  * may do nothing.
  */
 import { isAllowedToBridge } from '../../../backbone/devices/bridge-topics.js';
