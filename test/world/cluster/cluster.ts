@@ -78,7 +78,7 @@ async function serveKeys({ issuer }: TestIssuer): Promise<{ url: string; close()
 
 /** Makes a cluster, on an empty database; no process runs yet. Dispose of it in `afterAll`. */
 export async function createCluster(options: ClusterOptions = {}): Promise<Cluster> {
-  const closers: (() => Promise<unknown>)[] = [];
+  const closers: (() => PromiseLike<unknown>)[] = [];
   const close = async (): Promise<void> => {
     for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
   };
@@ -143,7 +143,7 @@ export async function createCluster(options: ClusterOptions = {}): Promise<Clust
       },
       databaseGate,
       pool,
-      token: issuer.token,
+      token: (...claims) => issuer.token(...claims),
       async startAll() {
         for (const process of processes) if (!process.isRunning()) process.start();
         await Promise.all(processes.map((process) => process.ready(100_000)));
