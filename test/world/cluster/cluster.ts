@@ -131,7 +131,13 @@ export async function createCluster(options: ClusterOptions = {}): Promise<Clust
         },
       }),
     );
-    closers.push(() => Promise.all(processes.map((process) => process.kill())));
+    const killAll = () => Promise.all(processes.map((process) => process.kill()));
+    // A test run that is broken off disposes of nothing.
+    process.on('exit', killAll).on('disconnect', killAll);
+    closers.push(async () => {
+      await killAll();
+      process.off('exit', killAll).off('disconnect', killAll);
+    });
     const all = (role: RoleName) => processes.filter((process) => process.role === role);
     return {
       processes,
