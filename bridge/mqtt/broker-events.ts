@@ -45,3 +45,42 @@ export function parseBrokerEvent(topic: string, payload: Buffer): BrokerEvent | 
     topic: typeof subscribed === 'string' ? subscribed : undefined,
   };
 }
+
+/** Whether the broker tells of its clients at all. */
+export interface EventWatch {
+  /** It has told of one. */
+  heard(): void;
+  /** Whether it has so far. */
+  hasTold(): boolean;
+  /** Resolves when it has told of one, or with false when it was silent for so long that it won't. */
+  tells(): Promise<boolean>;
+}
+
+/**
+ * A broker that tells of its clients does so at once: a bridge that connects and subscribes is the first of them.
+ * @param silenceMs how long the first answer may wait for that.
+ */
+export function createEventWatch(silenceMs: number): EventWatch {
+  let told = false;
+  let first: Promise<void> | undefined;
+  let answer: () => void = () => undefined;
+  return {
+    heard() {
+      told = true;
+      answer();
+    },
+    hasTold: () => told,
+    async tells() {
+      if (told) return true;
+      first ??= new Promise((resolve) => {
+        const timer = setTimeout(resolve, silenceMs);
+        answer = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      await first;
+      return told;
+    },
+  };
+}

@@ -1,26 +1,16 @@
 /** The configuration of EMQX against the code that it works with. EMQX itself does not run here. */
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { bridgeRules } from '../../backbone/devices/bridge-topics.js';
 import { readConfig } from '../../platform/config/config.js';
 import { certificateZone } from '../../subgraphs/device/broker-access/authenticate.js';
-import { read, root } from '../docs/repository.js';
+import { read } from '../docs/repository.js';
 import { serviceOf } from './deploy-world.js';
 import { at, parseHocon, textAt, type Hocon } from './hocon.js';
 
 const main = parseHocon(read('deploy/emqx/emqx.conf'));
 const tls = parseHocon(read('deploy/emqx/base.hocon'));
 const settings = readConfig({ NODE_ENV: 'test' });
-const secret = '0123456789abcdef';
 
-function start(environment: Readonly<Record<string, string>>): string {
-  return execFileSync('sh', [join(root, 'deploy/emqx/start.sh'), 'env'], {
-    env: { PATH: process.env['PATH'] ?? '', ...environment },
-    encoding: 'utf8',
-    stdio: 'pipe',
-  });
-}
 const bytesOf = (text: string): number => {
   const match = /^(\d+)(KB|MB|G)$/.exec(text);
   return Number(match?.[1]) * { KB: 1_024, MB: 1_024 ** 2, G: 1_024 ** 3 }[match?.[2] as 'KB'];
@@ -37,7 +27,7 @@ test('nobody gets in but by the device role, and nothing is allowed but by it', 
   expect(at(main, 'authorization.sources')).toHaveLength(1);
   expect(at(main, 'authorization.sources.0')).toMatchObject({ enable: 'true', type: 'http', method: 'post' });
   // Without start.sh the device role refuses the broker.
-  expect(textAt(main, 'authentication.0.headers.authorization')).not.toContain(secret);
+  expect(textAt(main, 'authentication.0.headers.authorization')).toBe('Bearer not-set');
 });
 
 test('the broker waits for longer than the device role takes to say that it can not tell', () => {
@@ -88,29 +78,4 @@ test('a device keeps its order, and the bridge is told what it listens to', () =
   expect(at(main, 'mqtt.shared_subscription_strategy')).toBe('hash_clientid');
   for (const { topic } of bridgeRules.filter((rule) => rule.topic.startsWith('$SYS/')))
     expect(at(main, `sys_topics.sys_event_messages.client_${topic.split('/').at(-1) ?? ''}`)).toBe('true');
-});
-
-describe('start.sh', () => {
-  test('gives EMQX the secret and the address, and keeps the secret from it otherwise', () => {
-    const lines = start({ MQTT_AUTH_SECRET: secret, DEVICE_ORIGIN: 'http://device:8083' }).split('\n');
-    const of = (name: string): unknown =>
-      JSON.parse(lines.find((line) => line.startsWith(`${name}=`))?.slice(name.length + 1) ?? 'null');
-    for (const name of ['EMQX_AUTHENTICATION__1', 'EMQX_AUTHORIZATION__SOURCES__1'])
-      expect(of(`${name}__HEADERS`)).toEqual({
-        'content-type': 'application/json',
-        authorization: `Bearer ${secret}`,
-      });
-    expect(of('EMQX_AUTHENTICATION__1__URL')).toBe('http://device:8083/mqtt/authenticate');
-    expect(of('EMQX_AUTHORIZATION__SOURCES__1__URL')).toBe('http://device:8083/mqtt/authorize');
-    expect(lines.some((line) => line.startsWith('MQTT_AUTH_SECRET'))).toBe(false);
-  });
-
-  test.each([
-    ['without a secret', { DEVICE_ORIGIN: 'http://device:8083' }],
-    ['without an address', { MQTT_AUTH_SECRET: secret }],
-    ['with a short secret', { MQTT_AUTH_SECRET: 'short', DEVICE_ORIGIN: 'http://device:8083' }],
-    ['with what would change the meaning', { MQTT_AUTH_SECRET: `${secret}"#`, DEVICE_ORIGIN: 'http://device:8083' }],
-  ])('does not start %s', (_what, environment) => {
-    expect(() => start(environment)).toThrow();
-  });
 });

@@ -25,10 +25,11 @@ import type { BridgeMetrics } from '../../bridge-metrics.js';
 import { isObject, parseJson, RejectedPayload } from '../../decoders/decoder.js';
 import type { Intake } from '../../intake/intake.js';
 import type { Rejections } from '../../intake/rejections.js';
-import { brokerEventTopics, parseBrokerEvent } from '../broker-events.js';
+import { brokerEventTopics, createEventWatch, parseBrokerEvent, type BrokerEvent } from '../broker-events.js';
 import type { DeviceBroker, DownListeners } from '../device-broker.js';
 import type { PresenceSignals } from '../presence-signals.js';
 import { openDownConnection, type DownConnection } from './down-connection.js';
+import { evict } from './evict.js';
 import { openSharedConnection, type SharedConnection } from './shared-connection.js';
 
 export interface ExternalBrokerOptions extends DownListeners {
@@ -52,6 +53,8 @@ export interface ExternalBrokerOptions extends DownListeners {
 const group = '$share/fleetgraph';
 /** Devices whose session is remembered. A device beyond is sent again what it may have. */
 const maxSessions = 200_000;
+/** A broker that tells of its clients has told of this one by then. */
+const silenceMs = 2_000;
 
 /** @throws StartupError when the certificate authority can't be read. */
 export function createExternalBroker(options: ExternalBrokerOptions): DeviceBroker {
@@ -63,13 +66,13 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
   let shared: readonly SharedConnection[] = [];
   let down: DownConnection | undefined;
   /** The broker tells who connects: what devices say of themselves is late news then. */
-  let tellsPresence = false;
+  const watch = createEventWatch(silenceMs);
 
   /** The device, however long it takes to find out; undefined when there is none in service. */
-  const findDevice = async (tenant: string, deviceId: string): Promise<DeviceProfile | undefined> => {
+  const findDevice = async (find: () => Promise<DeviceProfile | undefined>): Promise<DeviceProfile | undefined> => {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await devices.find(tenant, deviceId);
+        return await find();
       } catch (error) {
         if (stopped.signal.aborted) throw error;
         if (attempt === 0) log.warn({ err: error }, 'devices can not be looked up; messages wait');
@@ -112,7 +115,7 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
         const address = parseUpTopic(packet.topic);
         if (!address) return { done: takePresenceEvent(packet) };
         await options.room();
-        const profile = await findDevice(address.tenant, address.deviceId);
+        const profile = await findDevice(() => devices.find(address.tenant, address.deviceId));
         // It comes again on the next one.
         gone.throwIfAborted();
         return { done: takeMessage(packet, address, profile) };
@@ -125,9 +128,9 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
   const takePresenceEvent = async (packet: IPublishPacket): Promise<void> => {
     const event = parseBrokerEvent(packet.topic, payloadOf(packet));
     if (!event || event.kind === 'subscribed') return;
-    tellsPresence = true;
-    const profile = await directory.findByClientId(event.clientId);
-    // The bridges themselves are clients, too.
+    watch.heard();
+    if (isOwn(event)) return;
+    const profile = await findDevice(() => directory.findByClientId(event.clientId));
     if (!profile) return;
     const online = event.kind === 'connected';
     await presence.publish(profile, {
@@ -139,23 +142,28 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
     const message = parseJson(payload.toString('utf8'));
     if (!isObject(message) || typeof message['online'] !== 'boolean')
       throw new RejectedPayload('wrong_shape', 'Presence is {"online": true} or {"online": false}.');
-    if (tellsPresence) return;
+    if (await watch.tells()) return;
     const online = message['online'];
     await presence.publish(profile, {
       ...{ online, session: presence.nextSession(), reason: online ? 'connected' : 'will' },
     });
   };
 
+  /** The bridges themselves are clients, too; in the place of a device when they evict it. */
+  const isOwn = ({ username }: BrokerEvent): boolean => username !== undefined && username === config.username;
+
   /** Who comes, or says that it is here, gets what waits for it. Every bridge hears it: the one that has it sends it. */
   const hear = (packet: IPublishPacket): void => {
     const address = parseUpTopic(packet.topic);
     if (address) {
-      if (options.waitsFor(address.deviceId) && saysOnline(payloadOf(packet)) && !tellsPresence)
+      if (options.waitsFor(address.deviceId) && saysOnline(payloadOf(packet)) && !watch.hasTold())
         listens(address.tenant, address.deviceId, Date.now());
       return;
     }
     const event = parseBrokerEvent(packet.topic, payloadOf(packet));
-    if (!event || event.kind === 'disconnected' || !options.waitsFor(event.clientId)) return;
+    if (!event) return;
+    watch.heard();
+    if (event.kind === 'disconnected' || isOwn(event) || !options.waitsFor(event.clientId)) return;
     directory.findByClientId(event.clientId).then(
       (profile) => {
         if (profile) listens(profile.tenant, profile.deviceId, event.connectedAt);
@@ -198,8 +206,7 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
       return delivered ? (sessions.get(device.deviceId) ?? 0) : undefined;
     },
     connections: () => [],
-    // Its messages are refused from now on (unknown_device), and the broker asks anew when it connects.
-    kick: () => undefined,
+    kick: ({ deviceId }) => void evict({ url: config.url, login, log, signal: stopped.signal }, deviceId),
     async stop() {
       stopped.abort();
       await Promise.all([...shared.map((connection) => connection.stop()), down?.stop()]);
