@@ -2,6 +2,7 @@
 import type { TestProject } from 'vitest/node';
 import { findKafkaJars } from './kafka-jars.js';
 import { startKafka } from './kafka.js';
+import { hasDockerEngine, startRedpanda } from './redpanda.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -12,11 +13,11 @@ declare module 'vitest' {
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const given = process.env['KAFKA_BROKERS'];
-  if (given !== undefined || findKafkaJars() === undefined) {
+  if (given !== undefined || (findKafkaJars() === undefined && !hasDockerEngine())) {
     project.provide('kafkaBrokers', given?.split(',') ?? []);
     return async () => undefined;
   }
-  const broker = await startKafka();
+  const broker = findKafkaJars() === undefined ? await startRedpanda() : await startKafka();
   project.provide('kafkaBrokers', [broker.address]);
   return async () => {
     await broker[Symbol.asyncDispose]();

@@ -10,6 +10,7 @@ import { eventually, within } from '../eventually.js';
 import { freePort } from '../free-port.js';
 import { hasServer } from '../real-servers.js';
 import { findKafkaJars } from './kafka-jars.js';
+import { hasDockerEngine } from './redpanda.js';
 
 export interface KafkaBroker extends AsyncDisposable {
   /** `host:port` */
@@ -33,9 +34,9 @@ export interface BrokerOptions {
 /** Whether tests with a broker can run. */
 export function hasKafka(): boolean {
   return hasServer(
-    process.env['KAFKA_BROKERS'] ?? findKafkaJars(),
-    'Apache Kafka',
-    'set KAFKA_BROKERS, or install Java 17 and Maven and run `npm test`, which fetches it.',
+    process.env['KAFKA_BROKERS'] ?? findKafkaJars() ?? (hasDockerEngine() ? 'Redpanda' : undefined),
+    'Kafka',
+    'set KAFKA_BROKERS, or install Java 17 and Maven and run `npm test`, which fetches it; Docker with Redpanda will do, too.',
   );
 }
 
