@@ -46,6 +46,12 @@ export interface BridgeRoleOptions {
 /** How long a stop waits for what was received to become durable. */
 const drainMs = 10_000;
 
+/** Types of the events after which no connection that was opened before may stay. */
+const endOfAccess: readonly string[] = [
+  'io.fleetgraph.device.decommissioned.v1',
+  'io.fleetgraph.device.credentials-rotated.v1',
+];
+
 /** Makes the role. It serves HTTP ingest on `config.ports.bridge` and MQTT on `config.ports.mqtt`. */
 export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mqttPort(): number | undefined } {
   const { config, log, metrics, pool, bus, verifyToken } = options;
@@ -98,8 +104,13 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
         for (const record of records) {
           const type = typeOf(record) ?? '';
           if (type.startsWith('io.fleetgraph.device.')) devices.forget(record.key);
-          const event = profileEvents.includes(type) ? decodeOrSkip(record) : undefined;
-          if (event && broker) await updateProfiles(event, broker.connections(), directory);
+          if (!broker) continue;
+          const event = profileEvents.includes(type) || endOfAccess.includes(type) ? decodeOrSkip(record) : undefined;
+          if (!event) continue;
+          // The one bridge that consumes the event for all can't close a connection to the broker in another.
+          if (mqttUrl === undefined && endOfAccess.includes(type))
+            broker.kick({ tenant: event.tenant, deviceId: record.key });
+          await updateProfiles(event, broker.connections(), directory);
         }
       });
       const wiring = {

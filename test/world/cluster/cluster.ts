@@ -107,10 +107,13 @@ export async function createCluster(options: ClusterOptions = {}): Promise<Clust
         })),
     );
     // Each gateway has its own of the subgraphs, as long as there are enough of them.
-    const urlOf = (role: RoleName, index: number): string => {
-      const slot = slots.find((found) => found.role === role && found.index === index % Math.max(1, countOf(role)));
-      return slot ? `http://127.0.0.1:${slot.ports.service}/graphql` : '';
-    };
+    const subgraphUrls = (index: number): Record<string, string> =>
+      Object.fromEntries(
+        slots
+          .filter(({ role }) => ['device', 'actions', 'query'].includes(role))
+          .filter((slot) => slot.index === index % countOf(slot.role))
+          .map(({ role, ports }) => [`${role.toUpperCase()}_URL`, `http://127.0.0.1:${ports.service}/graphql`]),
+      );
     const processes = slots.map(({ role, index, ports }) =>
       createRoleProcess({
         ...{ role, index, ports },
@@ -124,19 +127,19 @@ export async function createCluster(options: ClusterOptions = {}): Promise<Clust
           JWKS_URL: keys.url,
           JWT_ISSUER: 'https://issuer.test',
           JWT_AUDIENCE: 'fleetgraph',
-          DEVICE_URL: urlOf('device', index),
-          ACTIONS_URL: urlOf('actions', index),
-          QUERY_URL: urlOf('query', index),
+          ...subgraphUrls(index),
           ...options.env,
         },
       }),
     );
-    const killAll = () => Promise.all(processes.map((process) => process.kill()));
     // A test run that is broken off disposes of nothing.
-    process.on('exit', killAll).on('disconnect', killAll);
+    const abandon = (): void => {
+      for (const started of processes) void started.kill();
+    };
+    process.on('exit', abandon).on('disconnect', abandon);
     closers.push(async () => {
-      await killAll();
-      process.off('exit', killAll).off('disconnect', killAll);
+      await Promise.all(processes.map((started) => started.kill()));
+      process.off('exit', abandon).off('disconnect', abandon);
     });
     const all = (role: RoleName) => processes.filter((process) => process.role === role);
     return {

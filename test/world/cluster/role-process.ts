@@ -8,6 +8,8 @@ export interface RoleProcess {
   readonly name: string;
   /** Where its port is: GraphQL of the subgraphs and the gateway, HTTP ingest of the bridge. */
   readonly url: string;
+  /** Of the broker in a bridge. */
+  readonly mqttUrl: string;
   start(): void;
   /** Answer of `/readyz` of the whole process; undefined while nothing listens. */
   readiness(): Promise<{ readonly status: number; readonly body: string } | undefined>;
@@ -63,6 +65,7 @@ export function createRoleProcess(options: {
     role,
     name,
     url: `http://127.0.0.1:${ports.service}`,
+    mqttUrl: `mqtt://127.0.0.1:${ports.mqtt}`,
     start() {
       if (isRunning()) throw new Error(`${name} runs already.`);
       earlier = output();
