@@ -21,6 +21,6 @@ export interface DeviceDirectory {
     readonly password: string;
   }): Promise<DeviceProfile | undefined>;
   find(tenant: string, deviceId: string): Promise<DeviceProfile | undefined>;
-  /** The device that connects with this client id, if it is in service. */
+  /** The device that connects, or did, with this client id; `active` says whether it is in service. */
   findByClientId(clientId: string): Promise<DeviceProfile | undefined>;
 }

@@ -15,9 +15,21 @@ export interface EvictOptions {
 }
 
 const attempts = 5;
+/** Connections at once, when many devices are decommissioned. */
+const atOnce = 16;
 
-/** Resolves when it is done, or was given up, which is logged. Never rejects. */
-export async function evict({ url, login, log, signal }: EvictOptions, clientId: string): Promise<void> {
+/** @returns a function that has a client evicted, in its turn. What can't be done is logged. */
+export function createEviction(options: EvictOptions): (clientId: string) => void {
+  const lanes = Array.from({ length: atOnce }, () => Promise.resolve());
+  let next = 0;
+  return (clientId) => {
+    const lane = next++ % atOnce;
+    lanes[lane] = (lanes[lane] ?? Promise.resolve()).then(() => evict(options, clientId));
+  };
+}
+
+/** Resolves when it is done, or was given up. Never rejects. */
+async function evict({ url, login, log, signal }: EvictOptions, clientId: string): Promise<void> {
   for (let attempt = 0; !signal.aborted; attempt += 1) {
     try {
       const client = await connectAsync(url, {

@@ -29,7 +29,7 @@ import { brokerEventTopics, createEventWatch, parseBrokerEvent, type BrokerEvent
 import type { DeviceBroker, DownListeners } from '../device-broker.js';
 import type { PresenceSignals } from '../presence-signals.js';
 import { openDownConnection, type DownConnection } from './down-connection.js';
-import { evict } from './evict.js';
+import { createEviction } from './evict.js';
 import { openSharedConnection, type SharedConnection } from './shared-connection.js';
 
 export interface ExternalBrokerOptions extends DownListeners {
@@ -67,6 +67,7 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
   let down: DownConnection | undefined;
   /** The broker tells who connects: what devices say of themselves is late news then. */
   const watch = createEventWatch(silenceMs);
+  const evict = createEviction({ url: config.url, login, log, signal: stopped.signal });
 
   /** The device, however long it takes to find out; undefined when there is none in service. */
   const findDevice = async (find: () => Promise<DeviceProfile | undefined>): Promise<DeviceProfile | undefined> => {
@@ -131,8 +132,9 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
     watch.heard();
     if (isOwn(event)) return;
     const profile = await findDevice(() => directory.findByClientId(event.clientId));
-    if (!profile) return;
     const online = event.kind === 'connected';
+    // One that has been decommissioned since it came is gone all the same.
+    if (!profile || (online && !profile.active)) return;
     await presence.publish(profile, {
       ...{ online, session: event.connectedAt, reason: online ? 'connected' : 'disconnected' },
     });
@@ -166,7 +168,7 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
     if (event.kind === 'disconnected' || isOwn(event) || !options.waitsFor(event.clientId)) return;
     directory.findByClientId(event.clientId).then(
       (profile) => {
-        if (profile) listens(profile.tenant, profile.deviceId, event.connectedAt);
+        if (profile?.active === true) listens(profile.tenant, profile.deviceId, event.connectedAt);
       },
       (error: unknown) => log.debug({ err: error }, 'who connected can not be looked up'),
     );
@@ -206,7 +208,7 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
       return delivered ? (sessions.get(device.deviceId) ?? 0) : undefined;
     },
     connections: () => [],
-    kick: ({ deviceId }) => void evict({ url: config.url, login, log, signal: stopped.signal }, deviceId),
+    kick: ({ deviceId }) => evict(deviceId),
     async stop() {
       stopped.abort();
       await Promise.all([...shared.map((connection) => connection.stop()), down?.stop()]);

@@ -1,6 +1,6 @@
 /**
- * What who is connected may do. The broker keeps an answer for a minute (`authorization.cache` in deploy/emqx). A device is looked up anew: one that is decommissioned, or whose password was rotated since it connected,
- * may do nothing.
+ * What who is connected may do. The broker keeps an answer for a minute (`authorization.cache` in deploy/emqx). A device is
+ * looked up anew: one that is decommissioned, or whose password was rotated since it connected, may do nothing.
  */
 import { isAllowedToBridge } from '../../../backbone/devices/bridge-topics.js';
 import { isAllowed } from '../../../backbone/devices/device-topics.js';

@@ -47,7 +47,7 @@ export function createDirectory(sql: Sql): DeviceDirectory {
         `SELECT ${profileColumns}
          FROM device.credentials c JOIN device.devices d ON d.id = c.device_id
          JOIN device.device_types t ON t.tenant = d.tenant AND t.id = d.type_id
-         WHERE c.client_id = $1 AND c.revoked_at IS NULL AND d.status = 'ACTIVE' LIMIT 1`,
+         WHERE c.client_id = $1`,
         [clientId],
       );
       return row && profileOf(row);

@@ -1,7 +1,7 @@
 /** A device whose password was rotated, or that was decommissioned, is disconnected from an external broker. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeEvent } from '../../../../backbone/events/envelope.js';
-import { within } from '../../../world/eventually.js';
+import { eventually, within } from '../../../world/eventually.js';
 import { hasMosquitto } from '../../../world/mosquitto/mosquitto-binary.js';
 import { createExternalWorld, type ExternalWorld } from './external-world.js';
 
@@ -31,5 +31,19 @@ describe.skipIf(!hasMosquitto())('eviction at Mosquitto', () => {
     );
     expect(bystander.connected).toBe(true);
     await bystander.endAsync();
+  });
+
+  test('many at once are all disconnected, each once its turn comes', async () => {
+    const ids = Array.from({ length: 40 }, (_unused, index) => `many-${index}`);
+    world.broker.allow(
+      ids.map((deviceId) => ({ tenant: 'acme', deviceId })),
+      'secret',
+    );
+    const devices = await Promise.all(
+      ids.map((deviceId) => eventually(() => world.connect(deviceId, { reconnectPeriod: 0 }))),
+    );
+    const ended = devices.map((device) => new Promise<void>((resolve) => device.once('close', () => resolve())));
+    await world.relay(...ids.map((id) => about('io.fleetgraph.device.decommissioned.v1', id, { deviceId: id })));
+    await within(Promise.all(ended), 30_000, 'the end of the connections');
   });
 });

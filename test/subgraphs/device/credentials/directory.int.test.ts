@@ -94,9 +94,14 @@ describe('authentication of a device', () => {
   it('ends when the device is decommissioned, though its profile can still be found', async () => {
     const credentials = await newDevice();
     const id = credentials.clientId;
+    expect(await world.directory.findByClientId(id)).toMatchObject({ tenant: 'acme', deviceId: id, active: true });
     await mutate(world, 'decommissionDevice', { id });
     expect(await authenticate(credentials)).toBeUndefined();
     expect(await world.directory.find('acme', id)).toMatchObject({ deviceId: id, active: false });
+    // Who hears of the end of its connection after that must know whose it was.
+    expect(await world.directory.findByClientId(id)).toMatchObject({ tenant: 'acme', deviceId: id, active: false });
+    for (const absent of ['dev_absent', '', 'a\u0000'])
+      expect(await world.directory.findByClientId(absent)).toBeUndefined();
   });
 });
 
