@@ -52,14 +52,32 @@ if (names.length === 0) {
 const prepared = spawnSync(process.execPath, ['--import', 'tsx', join('test', 'prepare.ts')], { stdio: 'inherit' });
 if (prepared.status !== 0) failed.push('servers for the tests');
 
+// Tests that start the whole system as processes of its own, one after the other: two at once would only be late together.
+const systems = [
+  'test/cluster/',
+  'test/deploy/image',
+  'test/deploy/roles-apart',
+  'test/e2e/production',
+  'test/e2e/rolling-restart',
+  'test/edge/failover',
+];
+const runs =
+  names.length > 0 ? [names] : [systems.flatMap((path) => ['--exclude', `${path}**`]), [...systems, '--maxWorkers=1']];
+
 const directory = mkdtempSync(join(tmpdir(), 'fleetgraph-report-'));
-const report = join(directory, 'report.json');
-const status = run(['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...names]);
-let counts = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numFailedTestSuites: 1 };
-try {
-  counts = JSON.parse(readFileSync(report, 'utf8'));
-} catch {
-  // The runner ended before it could report: the counts say that nothing passed.
+const counts = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0 };
+let status = 0;
+for (const [index, args] of runs.entries()) {
+  const report = join(directory, `report-${index}.json`);
+  const code = run(['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...args]);
+  status ||= code;
+  try {
+    const found = JSON.parse(readFileSync(report, 'utf8'));
+    for (const name of Object.keys(counts)) counts[name] += found[name];
+  } catch {
+    // The runner ended before it could report: its exit code says that nothing is to be believed.
+    status ||= 1;
+  }
 }
 rmSync(directory, { recursive: true, force: true });
 if (status !== 0) failed.push('tests');
