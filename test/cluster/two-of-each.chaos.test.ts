@@ -27,7 +27,6 @@ describe.skipIf(!hasMosquitto())('two processes of every role', () => {
     });
     await cluster.startAll();
     client = await createClusterClient(cluster);
-    load = await startLoad(cluster, client, broker);
   }, 180_000);
   afterAll(async () => {
     await load?.close();
@@ -120,6 +119,7 @@ describe.skipIf(!hasMosquitto())('two processes of every role', () => {
       timeout: 240_000,
     },
     async () => {
+      load = await startLoad(cluster, client, broker);
       try {
         await workGoesOn();
         const stopped = cluster.processes.filter((_process, n) => n % 2 === 0);

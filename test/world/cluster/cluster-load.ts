@@ -107,7 +107,7 @@ export async function startLoad(cluster: Cluster, client: ClusterClient, broker:
   const lane = async (once: (n: number) => Promise<unknown>): Promise<void> => {
     for (let n = 0; sending; n += 1) {
       await once(n);
-      await pause(50);
+      await pause(80);
     }
   };
   const commands = new Map<string, string>();
