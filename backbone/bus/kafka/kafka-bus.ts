@@ -8,6 +8,7 @@
  * kafkajs is used behind this folder only.
  */
 import type { Registry } from 'prom-client';
+import type { KafkaConfig } from '../../../platform/config/config.js';
 import { FleetgraphError, messageOf } from '../../../platform/errors.js';
 import type { Logger } from '../../../platform/observability/logger.js';
 import { createBusMetrics } from '../bus-metrics.js';
@@ -15,21 +16,14 @@ import type { EventBus, Subscription } from '../event-bus.js';
 import { assignPartition } from '../partitioner.js';
 import { createPublishQueue } from '../publish-queue.js';
 import { joinGroup } from './group-member.js';
-import { kafkaClients, type KafkaConnection } from './kafka-client.js';
+import { kafkaClients } from './kafka-client.js';
 import { publishFault } from './kafka-errors.js';
-import { createKafkaTopics, type TopicSettings } from './kafka-topics.js';
+import { createKafkaTopics } from './kafka-topics.js';
 import { createRecordAppender } from './record-appender.js';
 import { startTail } from './tail.js';
 
 export interface KafkaBusOptions {
-  readonly kafka: KafkaConnection &
-    TopicSettings & {
-      /** In front of the names of topics and groups, so that deployments can share a cluster. */
-      readonly prefix: string;
-      readonly compression: 'none' | 'gzip';
-      /** How long a record may wait for others to share its request. */
-      readonly lingerMs: number;
-    };
+  readonly kafka: KafkaConfig;
   /** Name of this process among its peers. */
   readonly instance: string;
   readonly log: Logger;

@@ -1,23 +1,12 @@
 /** How a kafkajs client is made: addresses, TLS, SASL, patience, and its log in ours. */
 import { readFileSync } from 'node:fs';
 import { Kafka, logLevel, type LogEntry, type SASLOptions } from 'kafkajs';
+import type { KafkaConfig } from '../../../platform/config/config.js';
 import { messageOf, StartupError } from '../../../platform/errors.js';
 import type { Logger } from '../../../platform/observability/logger.js';
 
 /** Where the brokers are and how they want to be spoken to. */
-export interface KafkaConnection {
-  /** `host:port` of the brokers asked first. */
-  readonly brokers: readonly string[];
-  /** Undefined: plain text. */
-  readonly tls: { readonly caFile: string | undefined } | undefined;
-  readonly sasl:
-    | {
-        readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
-        readonly username: string;
-        readonly password: string;
-      }
-    | undefined;
-}
+export type KafkaConnection = Pick<KafkaConfig, 'brokers' | 'tls' | 'sasl'>;
 
 /** Makes clients. Each has brokers and committed offsets of its own: kafkajs shares both within one `Kafka`. */
 export type CreateKafka = () => Kafka;

@@ -1,5 +1,6 @@
 /** Topics, offsets and lag: what is asked of the cluster itself. */
 import { AssignerProtocol, type Admin } from 'kafkajs';
+import type { KafkaConfig } from '../../../platform/config/config.js';
 import { FleetgraphError, messageOf } from '../../../platform/errors.js';
 import { pause } from '../../../platform/lifecycle/wait.js';
 import type { GroupLag } from '../bus-metrics.js';
@@ -8,12 +9,8 @@ import type { Position } from '../partition-consumer.js';
 import type { CreateKafka } from './kafka-client.js';
 import { protocolErrorOf } from './kafka-errors.js';
 
-export interface TopicSettings {
-  /** In front of the names of topics and groups in Kafka. Everywhere else they are without. */
-  readonly prefix: string;
-  readonly replicationFactor: number;
-  readonly minInsyncReplicas: number;
-}
+/** How topics are made. Names have the prefix in Kafka; everywhere else they are without. */
+export type TopicSettings = Pick<KafkaConfig, 'prefix' | 'replicationFactor' | 'minInsyncReplicas'>;
 
 export interface KafkaTopics {
   /** Makes missing topics. Those that are there keep their partitions and settings. */
