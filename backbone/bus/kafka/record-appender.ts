@@ -12,6 +12,7 @@ import type { Logger } from '../../../platform/observability/logger.js';
 import type { AssignedRecord } from '../partitioner.js';
 import type { CreateKafka } from './kafka-client.js';
 import { toMessage } from './record-codec.js';
+import { installRecordEncoder } from './record-encoder.js';
 
 export interface RecordAppender {
   /** Resolves when all in-sync replicas have the records. One call at a time: the order of calls is the order in Kafka. */
@@ -31,6 +32,7 @@ export interface RecordAppenderOptions {
 
 export function createRecordAppender(options: RecordAppenderOptions): RecordAppender {
   const compression = options.compression === 'gzip' ? CompressionTypes.GZIP : CompressionTypes.None;
+  installRecordEncoder();
   let producer: Producer | undefined;
   let discarding: Promise<void> = Promise.resolve();
 

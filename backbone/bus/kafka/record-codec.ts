@@ -12,8 +12,7 @@ import type { AssignedRecord } from '../partitioner.js';
  * replace it silently.
  */
 export function toMessage({ topic, partition, key, value, headers }: AssignedRecord): Message {
-  const texts = [key, value, ...Object.entries(headers).flat()];
-  if (!texts.every(isWellFormed))
+  if (!key.isWellFormed() || !value.isWellFormed() || !areWellFormed(headers))
     throw new FleetgraphError(
       'BAD_USER_INPUT',
       `A record for ${topic} has half of a surrogate pair, which UTF-8 can't hold.`,
@@ -51,8 +50,7 @@ function textHeaders(headers: IHeaders | undefined): Record<string, string> {
   return texts;
 }
 
-const loneSurrogate = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/;
-
-function isWellFormed(text: string): boolean {
-  return !loneSurrogate.test(text);
+function areWellFormed(headers: Readonly<Record<string, string>>): boolean {
+  for (const name in headers) if (!name.isWellFormed() || headers[name]?.isWellFormed() === false) return false;
+  return true;
 }
