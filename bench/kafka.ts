@@ -2,15 +2,19 @@
  * (b) Telemetry through a broker of its own and Kafka to the projection, beside the same broker with subscribers that drop
  * everything, and beside the least that brings messages from MQTT to Kafka. All take the same messages in the same way.
  */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Kafka, logLevel } from 'kafkajs';
 import { connectAsync } from 'mqtt';
 import pg from 'pg';
 import { topics } from '../backbone/bus/topics.js';
+import { startEmbeddedPostgres } from '../platform/embedded/postgres.js';
 import { pause } from '../platform/lifecycle/wait.js';
 import { startKafka } from '../test/world/kafka/kafka.js';
 import { startMosquitto } from '../test/world/mosquitto/mosquitto.js';
 import { connectFleet } from './fleet.js';
-import { startPlatformProcess, startProgram, type RunningPlatform } from './process.js';
+import { startPlatformProcess, startProgram } from './process.js';
 import { quantile, ratio, round, type Section } from './section.js';
 import { latencyAt, readingsStored } from './telemetry.js';
 
@@ -38,7 +42,7 @@ export async function measureKafka(): Promise<Section> {
   const cost = (ourRate: number) => `${Math.round((1 - ourRate / forwarded) * 100)} %`;
   return {
     title: 'Telemetry through Mosquitto and Kafka to queryable projection',
-    method: `${devices} devices publish ${messages.toLocaleString('en-US')} QoS 1 messages (two metrics each) as fast as the broker takes them; the rate is until the last one has arrived. "Durable" is on Kafka with acks=-1; "queryable" is committed in the projection. Latency is from the publish to the change's row, at a third of the rate. All share ${connections} connections in a shared subscription. Mosquitto, Kafka (one node), PostgreSQL, load, and all roles in one process share two cores.`,
+    method: `${devices} devices publish ${messages.toLocaleString('en-US')} QoS 1 messages (two metrics each) as fast as the broker takes them; the rate is until the last one has arrived. "Durable" is on Kafka with acks=-1; "queryable" is committed in the projection. Latency is from the publish to the change's row, at a third of the rate. All share ${connections} connections in a shared subscription. fleetgraph's bridge is one process, its projector another (started when the rate until durable has been measured: the forwarder has no consumer either), the other roles a third. All share two cores with Mosquitto, Kafka (one node), PostgreSQL and the load.`,
     columns: ['', 'messages/s', 'of the bare broker', 'of the forwarder', 'p50 ms', 'p99 ms'],
     rows: [
       ['Mosquitto with subscribers that drop everything', Math.round(dropped), '100 %', '', '', ''],
@@ -60,7 +64,7 @@ export async function measureKafka(): Promise<Section> {
         ...[round(quantile(ours.latencies, 0.5)), round(quantile(ours.latencies, 0.99))],
       ],
     ],
-    notes: `What the guarantees cost beside the forwarder, in one process that also projects and serves at the same time: ${cost(ours.durable)} of the rate until durable. They are: the device is known and in service, the payload is decoded and each reading checked, the record is an event that says what it is and whose, it is on all in-sync replicas before the broker may forget the message, in the order of its device, and nothing is lost when any part is killed.`,
+    notes: `What the guarantees cost beside the forwarder: ${cost(ours.durable)} of the rate until durable. They are: the device is known and in service, the payload is decoded and each reading checked, the record is an event that says what it is and whose, it is on all in-sync replicas before the broker may forget the message, in the order of its device, and nothing is lost when any part is killed.`,
   };
 }
 
@@ -122,22 +126,27 @@ async function forwarder(url: string, brokers: string): Promise<number> {
   return rate;
 }
 
+/** The bridge and the projector as processes of their own, beside one with the other roles. */
 async function fleetgraph(url: string, brokers: string) {
-  await using platform: RunningPlatform = await startPlatformProcess({
-    env: {
-      MQTT_URL: url,
-      KAFKA_BROKERS: brokers,
-      MQTT_CONNECTIONS: String(connections),
-      BUS_PARTITIONS: String(partitions),
-    },
-  });
+  await using postgres = await startDatabase();
+  const env = {
+    DATABASE_URL: postgres.url,
+    MQTT_URL: url,
+    KAFKA_BROKERS: brokers,
+    MQTT_CONNECTIONS: String(connections),
+    BUS_PARTITIONS: String(partitions),
+  };
+  await using platform = await startPlatformProcess({ roles: ['device', 'actions', 'query', 'gateway', 'relay'], env });
+  await using _bridge = await startPlatformProcess({ roles: ['bridge'], env });
   await using kafka = await kafkaCounter(brokers);
-  const fleet = await connectFleet(platform, devices);
-  const database = new pg.Client({ connectionString: platform.databaseUrl });
+  const fleet = await connectFleet({ ...platform, mqtt: url }, devices);
+  const database = new pg.Client({ connectionString: postgres.url });
   await database.connect();
+  const durableRate = () => rateUntil(fleet, () => kafka.records(topics.telemetry));
   // Compiled, joined and with its partitions made: the first seconds of a process are not its throughput.
-  await rateUntil(fleet, async () => (await readingsStored(database)) / 2);
-  const durable = await rateUntil(fleet, () => kafka.records(topics.telemetry));
+  await durableRate();
+  const durable = await durableRate();
+  await using _projector = await startPlatformProcess({ roles: ['projector'], env });
   const settled = await untilStill(async () => readingsStored(database));
   const queryable = await rateUntil(fleet, async () => settled / 2 + ((await readingsStored(database)) - settled) / 2);
   const latencies = await latencyAt(platform, fleet, queryable / 3);
@@ -146,12 +155,25 @@ async function fleetgraph(url: string, brokers: string) {
   return { durable, queryable, latencies };
 }
 
-/** The value when it has not changed for half a second. */
+/** PostgreSQL on a directory of its own. */
+async function startDatabase() {
+  const directory = await mkdtemp(join(tmpdir(), 'fleetgraph-bench-'));
+  const { url, stop } = await startEmbeddedPostgres({ directory });
+  return {
+    url,
+    async [Symbol.asyncDispose]() {
+      await stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The value when it is more than nothing and has not changed for half a second. */
 async function untilStill(read: () => Promise<number>): Promise<number> {
   for (let before = await read(); ;) {
     await pause(500);
     const now = await read();
-    if (now === before) return now;
+    if (now === before && now > 0) return now;
     before = now;
   }
 }

@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { RoleName } from '../platform/config/config.js';
 
 export interface RunningProcess extends AsyncDisposable {
   /** The first line of its output that is JSON, parsed: what it says of itself when it is up. */
@@ -77,14 +78,21 @@ export interface RunningPlatform extends RunningProcess {
   readonly profileDirectory: string;
 }
 
-/** The whole platform with its embedded parts, in one process, on a new data directory and free ports. */
+/** As `npm start` sets it. */
+const heapFlags = ['--max-semi-space-size=64'];
+
+/** The whole platform with its embedded parts, or these roles of it, in one process, on a new data directory and free ports. */
 export async function startPlatformProcess(
-  options: { profile?: boolean; env?: Readonly<Record<string, string>> } = {},
+  options: { profile?: boolean; roles?: readonly RoleName[]; env?: Readonly<Record<string, string>> } = {},
 ): Promise<RunningPlatform> {
   const directory = await mkdtemp(join(tmpdir(), 'fleetgraph-bench-'));
   const profileDirectory = join(directory, 'profile');
   const running = await startProgram(new URL('./platform.ts', import.meta.url).pathname, {
-    nodeFlags: options.profile === true ? ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`] : [],
+    args: options.roles === undefined ? [] : [options.roles.join(',')],
+    nodeFlags: [
+      ...heapFlags,
+      ...(options.profile === true ? ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`] : []),
+    ],
     env: { NODE_ENV: 'development', LOG_LEVEL: 'warn', FLEETGRAPH_DATA_DIR: join(directory, 'data'), ...options.env },
   });
   const { gateway = '', mqtt = '', databaseUrl = '', token = '' } = running.hello;
