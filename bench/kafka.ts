@@ -158,11 +158,11 @@ async function fleetgraph(url: string, brokers: string) {
 /** PostgreSQL on a directory of its own. */
 async function startDatabase() {
   const directory = await mkdtemp(join(tmpdir(), 'fleetgraph-bench-'));
-  const { url, stop } = await startEmbeddedPostgres({ directory });
+  const postgres = await startEmbeddedPostgres({ directory });
   return {
-    url,
+    url: postgres.url,
     async [Symbol.asyncDispose]() {
-      await stop();
+      await postgres.stop();
       await rm(directory, { recursive: true, force: true });
     },
   };
