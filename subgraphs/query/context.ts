@@ -2,11 +2,14 @@
 import DataLoader from 'dataloader';
 import type { Sql } from '../../platform/database/sql.js';
 import type { RequestContext } from '../../platform/graphql/context.js';
+import type { StreamRequest } from '../../platform/graphql/stream-contract.js';
 import { waitForEvent, type ConsistencyOptions } from './consistency/wait-for-event.js';
 import { readHistories, type HistoryRequest, type TelemetrySeries } from './history/read-history.js';
 import { readDeviceViews, type DeviceView } from './state/device-state.js';
 
 export interface QueryContext extends RequestContext {
+  /** The phase of a stream that a gateway asks for. */
+  readonly stream?: StreamRequest | undefined;
   /** One moment for the whole request, so that devices asked for the same range are read together. Epoch milliseconds. */
   readonly nowMs: () => number;
   /** Resolves when the read side has seen the mutation that the request's consistency token names; once per request. */

@@ -11,7 +11,7 @@ import { commandStream } from './live/command-stream.js';
 import { deviceStatesStream, deviceStateStream, telemetryStream } from './live/device-streams.js';
 import { eventStream } from './live/event-stream.js';
 import { fleetStream } from './live/fleet-stream.js';
-import type { LiveOptions } from './live/stream.js';
+import type { LiveOptions, Stream } from './live/stream.js';
 import { metricStates } from './state/device-state.js';
 
 export interface ResolverOptions {
@@ -25,12 +25,13 @@ interface DeviceReference {
   readonly id: string;
 }
 
-/** A subscription field: `open` makes the stream, whose items are the payloads. */
-function streamField<Args>(open: (tenant: string, args: Args) => AsyncGenerator<object, void, undefined>) {
+/** A subscription field. What its stream gives are payloads; with a phase, marks too, which the transport passes by. */
+function streamField<Args>(streamOf: (tenant: string, args: Args) => Stream<object>) {
   return {
     async subscribe(_source: unknown, args: Args, context: QueryContext) {
       await context.consistent();
-      return open(context.identity.tenant, args);
+      const stream = streamOf(context.identity.tenant, args);
+      return context.stream === undefined ? stream.follow() : stream.phase(context.stream);
     },
     resolve: (payload: unknown) => payload,
   };

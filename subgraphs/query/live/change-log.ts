@@ -13,6 +13,13 @@ export interface ChangePage {
   readonly isLast: boolean;
 }
 
+/** A page of a snapshot: what it holds of the entities behind those of the page before, up to this one (to the end if absent). */
+export interface SnapshotPart {
+  readonly upTo: string | undefined;
+  /** Number of the tenant's last change that it holds. */
+  readonly seq: bigint;
+}
+
 interface Row {
   readonly clock: bigint;
   readonly oldest: bigint | null;
@@ -33,8 +40,11 @@ export async function readChanges(
     readonly limit: number;
     readonly entity?: Entity | undefined;
     readonly id?: string | undefined;
+    /** Without the changes that these already hold. */
+    readonly heldBy?: readonly SnapshotPart[];
   },
 ): Promise<ChangePage> {
+  const { heldBy = [] } = request;
   // One statement, so that page, clock and oldest are of one moment.
   const rows = await sql.query<Row>(
     `SELECT k.clock, k.oldest, c.*
@@ -43,9 +53,16 @@ export async function readChanges(
      LEFT JOIN LATERAL (
        SELECT seq, entity, entity_id, version, at, payload FROM projections.changes
        WHERE tenant = $1 AND seq > $2::bigint AND ($3::text IS NULL OR entity = $3) AND ($4::text IS NULL OR entity_id = $4)
+         AND (cardinality($6::text[]) = 0 OR seq > (
+           SELECT part.seq FROM unnest($6::text[], $7::bigint[]) part(up_to, seq)
+           WHERE part.up_to IS NULL OR entity_id <= part.up_to ORDER BY part.up_to NULLS LAST LIMIT 1))
        ORDER BY seq LIMIT $5
      ) c ON true ORDER BY c.seq`,
-    [request.tenant, request.behind.toString(), request.entity ?? null, request.id ?? null, request.limit],
+    [
+      ...[request.tenant, request.behind.toString(), request.entity ?? null, request.id ?? null, request.limit],
+      heldBy.map(({ upTo }) => upTo ?? null),
+      heldBy.map(({ seq }) => seq.toString()),
+    ],
   );
   const changes = rows.flatMap((row) =>
     row.seq === null

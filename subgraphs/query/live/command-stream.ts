@@ -4,7 +4,7 @@ import type { Sql } from '../../../platform/database/sql.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import { pause } from '../../../platform/lifecycle/wait.js';
 import { createBoundedChanges } from './pending-changes.js';
-import { openStream, snapshotAt, type LiveOptions, type WithCursor } from './stream.js';
+import { createStream, type LiveOptions, type Stream } from './stream.js';
 
 /** Payload of `command`. */
 export interface CommandUpdate {
@@ -22,15 +22,16 @@ export function commandStream(
   tenant: string,
   { id, since }: { readonly id: string; readonly since?: string | null },
   waitMs: number,
-): AsyncGenerator<WithCursor<CommandUpdate>, void, undefined> {
-  return openStream<'command', CommandUpdate>(live, {
+): Stream<CommandUpdate> {
+  return createStream<'command', CommandUpdate>(live, {
     name: 'command',
     tenant,
     since,
     entity: 'command',
     id,
     // Every step is sent, however slow the client: there are few, and none is like the other.
-    pending: createBoundedChanges(100),
+    pending: () => createBoundedChanges(100),
+    isState: false,
     tooOld: 'snapshot',
     payloadOf: ({ payload }) => ({ snapshot: false, status: payload.status, command: { id } }),
     isEnd: ({ payload }) => isFinal(payload.status),
@@ -38,10 +39,13 @@ export function commandStream(
       const { document } = await readCommand(live.sql, tenant, id);
       return document !== undefined && isFinal(document.status);
     },
-    async *snapshot(signal) {
+    async snapshot(_behind, signal) {
       const { document, seq } = await appearance(live.sql, tenant, id, waitMs, signal);
-      yield { seen: seq, payload: { snapshot: true, status: document.status, command: { id } } };
-      return snapshotAt(seq, isFinal(document.status));
+      return {
+        payloads: [{ snapshot: true, status: document.status, command: { id } }],
+        seq,
+        isEnd: isFinal(document.status),
+      };
     },
   });
 }

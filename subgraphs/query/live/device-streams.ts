@@ -12,7 +12,8 @@ import {
   type DeviceView,
 } from '../state/device-state.js';
 import { createBoundedChanges, createConflatingChanges } from './pending-changes.js';
-import { openStream, snapshotAt, type LiveOptions, type Snapshot, type WithCursor } from './stream.js';
+import type { SnapshotPage } from './catch-up.js';
+import { createStream, type LiveOptions, type Stream } from './stream.js';
 
 /** Payload of `deviceState` and `deviceStates`. */
 export interface DeviceStateUpdate extends DeviceView {
@@ -55,20 +56,20 @@ export function deviceStateStream(
   live: LiveOptions,
   tenant: string,
   { deviceId, since }: { readonly deviceId: string; readonly since?: string | null },
-): AsyncGenerator<WithCursor<DeviceStateUpdate>, void, undefined> {
-  return openStream<'device', DeviceStateUpdate>(live, {
+): Stream<DeviceStateUpdate> {
+  return createStream<'device', DeviceStateUpdate>(live, {
     name: 'deviceState',
     tenant,
     since,
     entity: 'device',
     id: deviceId,
-    pending: createConflatingChanges(),
+    pending: createConflatingChanges,
+    isState: true,
     tooOld: 'snapshot',
     payloadOf: stateOf,
-    async *snapshot() {
+    async snapshot() {
       const { view, seq } = await readDeviceView(live.sql, tenant, deviceId);
-      yield { seen: seq, payload: { snapshot: true, device: { id: deviceId }, ...view } };
-      return snapshotAt(seq);
+      return { payloads: [{ snapshot: true, device: { id: deviceId }, ...view }], seq };
     },
   });
 }
@@ -78,7 +79,7 @@ export function telemetryStream(
   live: LiveOptions,
   tenant: string,
   args: { readonly deviceId: string; readonly metrics?: readonly string[] | null; readonly since?: string | null },
-): AsyncGenerator<WithCursor<TelemetryUpdate>, void, undefined> {
+): Stream<TelemetryUpdate> {
   if ((args.metrics?.length ?? 0) > maxMetrics)
     throw new FleetgraphError('BAD_USER_INPUT', `Name at most ${maxMetrics} metrics, or none to get all.`, {
       field: 'metrics',
@@ -86,13 +87,14 @@ export function telemetryStream(
   const wanted = args.metrics ? new Set(args.metrics) : undefined;
   const isWanted = ({ metric }: { readonly metric: string }): boolean => wanted?.has(metric) ?? true;
   const device = { id: args.deviceId };
-  return openStream<'device', TelemetryUpdate>(live, {
+  return createStream<'device', TelemetryUpdate>(live, {
     name: 'telemetry',
     tenant,
     since: args.since,
     entity: 'device',
     id: args.deviceId,
-    pending: createBoundedChanges(maxWaiting),
+    pending: () => createBoundedChanges(maxWaiting),
+    isState: false,
     tooOld: 'error',
     matches: ({ payload }) => payload.readings.some(isWanted),
     payloadOf: ({ payload }) => ({
@@ -100,13 +102,12 @@ export function telemetryStream(
       device,
       readings: payload.readings.filter(isWanted).map(({ metric, at, value }) => ({ metric, value, at: new Date(at) })),
     }),
-    async *snapshot() {
+    async snapshot() {
       const { view, seq } = await readDeviceView(live.sql, tenant, args.deviceId);
       const readings = Object.entries(view.state?.metrics ?? {})
         .map(([metric, { at, value }]) => ({ metric, value, at: new Date(toMillis(toMicros(at))) }))
         .filter(isWanted);
-      yield { seen: seq, payload: { snapshot: true, device, readings } };
-      return snapshotAt(seq);
+      return { payloads: [{ snapshot: true, device, readings }], seq };
     },
   });
 }
@@ -116,22 +117,23 @@ export function deviceStatesStream(
   live: LiveOptions,
   tenant: string,
   args: { readonly filter?: DeviceFilter | null; readonly since?: string | null },
-): AsyncGenerator<WithCursor<DeviceStateUpdate>, void, undefined> {
+): Stream<DeviceStateUpdate> {
   const filter = args.filter ?? {};
   if ((filter.deviceIds?.length ?? 0) > maxDeviceIds)
     throw new FleetgraphError('BAD_USER_INPUT', `Name at most ${maxDeviceIds} devices, or filter by type or labels.`, {
       field: 'filter.deviceIds',
     });
-  return openStream<'device', DeviceStateUpdate>(live, {
+  return createStream<'device', DeviceStateUpdate>(live, {
     name: 'deviceStates',
     tenant,
     since: args.since,
     entity: 'device',
-    pending: createConflatingChanges(),
+    pending: createConflatingChanges,
+    isState: true,
     tooOld: 'snapshot',
     matches: matcherOf(filter),
     payloadOf: stateOf,
-    snapshot: () => snapshotOfStates(live.sql, tenant, filter),
+    snapshot: (behind) => snapshotOfStates(live.sql, tenant, filter, behind),
   });
 }
 
@@ -146,37 +148,20 @@ export function matcherOf(filter: DeviceFilter): (change: Change<'device'>) => b
     );
 }
 
-/**
- * The states of all matching devices, a page at a time, so that neither a transaction nor a large result waits for a slow
- * client. Pages are of different moments: each device's version says which of the changes meanwhile its page had.
- */
-async function* snapshotOfStates(sql: Sql, tenant: string, filter: DeviceFilter): Snapshot<DeviceStateUpdate> {
-  const versions = new Map<string, bigint>();
-  let behind = '';
-  let begun: bigint | undefined;
-  for (;;) {
-    const page = await readStates(sql, tenant, filter, behind, snapshotPage + 1);
-    begun ??= page.seq;
-    const isLast = page.rows.length <= snapshotPage;
-    const rows = page.rows.slice(0, snapshotPage);
-    for (const [index, row] of rows.entries()) {
-      versions.set(row.device_id, row.version);
-      // Only with the last payload has a client seen all of it, and only if it is all of one moment.
-      const isWhole = isLast && index === rows.length - 1 && begun === page.seq;
-      yield {
-        seen: isWhole ? page.seq : 'partOfSnapshot',
-        payload: { snapshot: true, device: { id: row.device_id }, ...viewOfRow(row) },
-      };
-      behind = row.device_id;
-    }
-    if (isLast)
-      return {
-        position: begun,
-        settled: page.seq,
-        holds: (change) => change.version <= (versions.get(change.id) ?? -1n),
-        isEnd: false,
-      };
-  }
+/** A page of the states of all matching devices. */
+async function snapshotOfStates(
+  sql: Sql,
+  tenant: string,
+  filter: DeviceFilter,
+  behind: string | undefined,
+): Promise<SnapshotPage<DeviceStateUpdate>> {
+  const { rows, seq } = await readStates(sql, tenant, filter, behind ?? '', snapshotPage + 1);
+  const page = rows.slice(0, snapshotPage);
+  return {
+    payloads: page.map((row) => ({ snapshot: true, device: { id: row.device_id }, ...viewOfRow(row) })),
+    seq,
+    upTo: rows.length > snapshotPage ? page.at(-1)?.device_id : undefined,
+  };
 }
 
 async function readStates(

@@ -2,7 +2,7 @@
 import type { LoggedEvent } from '../../../backbone/changes/change.js';
 import { readClocks } from './change-log.js';
 import { createBoundedChanges } from './pending-changes.js';
-import { openStream, snapshotAt, type LiveOptions, type WithCursor } from './stream.js';
+import { createStream, type LiveOptions, type Stream } from './stream.js';
 
 /** Most events that wait for a slow client. */
 const maxWaiting = 1_000;
@@ -12,23 +12,23 @@ export function eventStream(
   live: LiveOptions,
   tenant: string,
   args: { readonly types?: readonly string[] | null; readonly subject?: string | null; readonly since?: string | null },
-): AsyncGenerator<WithCursor<{ readonly event: LoggedEvent }>, void, undefined> {
+): Stream<{ readonly event: LoggedEvent }> {
   const types = args.types ? new Set(args.types) : undefined;
-  return openStream<'event', { readonly event: LoggedEvent }>(live, {
+  return createStream<'event', { readonly event: LoggedEvent }>(live, {
     name: 'events',
     tenant,
     since: args.since,
     entity: 'event',
-    pending: createBoundedChanges(maxWaiting),
+    pending: () => createBoundedChanges(maxWaiting),
+    isState: false,
     tooOld: 'error',
     matches: ({ payload }) =>
       (types?.has(payload.type) ?? true) &&
       (args.subject === null || args.subject === undefined || payload.subject === args.subject),
     payloadOf: ({ payload }) => ({ event: payload }),
     // It has no payloads; what it tells is where the stream begins.
-    // eslint-disable-next-line require-yield
-    async *snapshot() {
-      return snapshotAt((await readClocks(live.sql, [tenant])).get(tenant) ?? 0n);
+    async snapshot() {
+      return { payloads: [], seq: (await readClocks(live.sql, [tenant])).get(tenant) ?? 0n };
     },
   });
 }

@@ -1,20 +1,31 @@
 /**
- * One subscription: what is, or what was missed since the cursor, then what happens.
+ * One stream: what is, or what was missed since the cursor, then what happens.
  * Invariant: neither a gap nor a repeat. The feed is watched BEFORE the snapshot or the log is read, so that whatever
  * commits later than the reading is in the queue; and of the queue, what the reading already had is dropped.
+ *
+ * A client of its own follows the stream as a whole. A gateway, which shares it among many, asks for its two phases apart
+ * (platform/graphql/stream-contract.ts).
  */
-import type { Change, Entity } from '../../../backbone/changes/change.js';
+import type { Entity } from '../../../backbone/changes/change.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import { FleetgraphError } from '../../../platform/errors.js';
-import type { QueryMetrics } from '../query-metrics.js';
+import type { StreamMark, StreamPlace, StreamRequest } from '../../../platform/graphql/stream-contract.js';
 import { cancellable } from '../../../platform/lifecycle/cancellable.js';
+import type { QueryMetrics } from '../query-metrics.js';
+import {
+  beginningOf,
+  catchUpPage,
+  changeOf,
+  decodePlace,
+  encodePlace,
+  type CatchUpItem,
+  type CatchUpPlace,
+  type CatchUpSpec,
+} from './catch-up.js';
 import type { ChangeFeed } from './change-feed.js';
-import { reaches, readChanges } from './change-log.js';
+import { readClocks } from './change-log.js';
 import type { PendingChanges } from './pending-changes.js';
-import { decodeResumeCursor, encodeResumeCursor, type Seen, type StreamName } from './resume-cursor.js';
-
-/** Changes read from the log at once, when a subscription catches up. */
-const pageSize = 200;
+import { encodeResumeCursor } from './resume-cursor.js';
 
 export interface LiveOptions {
   readonly sql: Sql;
@@ -22,157 +33,131 @@ export interface LiveOptions {
   readonly metrics: QueryMetrics;
 }
 
-/** What a snapshot held, when its last payload has been sent. */
-export interface SnapshotEnd {
-  /** Everything up to this change is in it. */
-  readonly position: bigint;
-  /** Parts of it were read later: up to this change, `holds` tells which changes it has. */
-  readonly settled: bigint;
-  readonly holds: (change: Change) => boolean;
-  /** Nothing can follow. */
-  readonly isEnd: boolean;
+export interface StreamSpec<E extends Entity, Payload> extends CatchUpSpec<E, Payload> {
+  /** Where changes wait for a client that is busy. */
+  readonly pending: () => PendingChanges;
+  /** Whether a payload tells the state of its entity, so that a later one makes it obsolete. */
+  readonly isState: boolean;
 }
 
-/** A snapshot that was read in one statement. */
-export function snapshotAt(position: bigint, isEnd = false): SnapshotEnd {
-  return { position, settled: position, holds: () => false, isEnd };
+/** A payload of a subscription. `place` is for gateways; the graph has no such field. */
+export type WithCursor<Payload> = Payload & { readonly cursor: string; readonly place: StreamPlace };
+
+export interface Stream<Payload> {
+  /** It ends when it is returned; it throws FleetgraphError for a bad or expired cursor and for a client that is too slow. */
+  follow(): AsyncGenerator<WithCursor<Payload>, void, undefined>;
+  /** One phase of it, with marks. Throws as `follow` does. */
+  phase(request: StreamRequest): AsyncGenerator<WithCursor<Payload> | StreamMark, void, undefined>;
 }
 
-/** Payloads of a snapshot, each with what a client that has seen it has seen. */
-export type Snapshot<Payload> = AsyncGenerator<
-  { readonly seen: Seen; readonly payload: Payload },
-  SnapshotEnd,
-  undefined
->;
-
-export interface StreamSpec<E extends Entity, Payload> {
-  readonly name: StreamName;
-  readonly tenant: string;
-  readonly since: string | null | undefined;
-  readonly entity: E;
-  /** Only changes of the entity with this id. */
-  readonly id?: string;
-  readonly pending: PendingChanges;
-  /** Called after the feed is watched. A stream without anything to show begins with `snapshotAt(clock)`. */
-  readonly snapshot: (signal: AbortSignal) => Snapshot<Payload>;
-  /** Which of them; all if left out. */
-  readonly matches?: (change: Change<E>) => boolean;
-  /** What to send for a change. */
-  readonly payloadOf: (change: Change<E>) => Payload;
-  /** What to do with a cursor that the log no longer reaches. */
-  readonly tooOld: 'snapshot' | 'error';
-  /** Whether nothing can follow this change. */
-  readonly isEnd?: (change: Change<E>) => boolean;
-  /** Whether nothing can follow what is in the log now. */
-  readonly hasEnded?: () => Promise<boolean>;
-}
-
-/** A payload of a subscription. */
-export type WithCursor<Payload> = Payload & { readonly cursor: string };
-
-/** Opens the stream. It ends when it is returned; it throws FleetgraphError for a bad or expired cursor and for a client that is too slow. */
-export function openStream<E extends Entity, Payload extends object>(
+export function createStream<E extends Entity, Payload extends object>(
   { sql, feed, metrics }: LiveOptions,
   spec: StreamSpec<E, Payload>,
-): AsyncGenerator<WithCursor<Payload>, void, undefined> {
-  const { tenant, name, pending } = spec;
-  const ours = (change: Change): Change<E> | undefined => {
-    if (change.entity !== spec.entity || (spec.id !== undefined && change.id !== spec.id)) return undefined;
-    // The comparison above is what makes it one of E; TypeScript can't narrow by a type parameter.
-    const candidate = change as Change<E>;
-    return spec.matches?.(candidate) === false ? undefined : candidate;
+): Stream<Payload> {
+  const { tenant, name } = spec;
+  const itemOf = ({ payload, seen, id }: CatchUpItem<Payload>): WithCursor<Payload> => {
+    const cursor = encodeResumeCursor(tenant, name, seen);
+    return {
+      ...payload,
+      cursor,
+      place: {
+        cursor,
+        ...(seen === 'partOfSnapshot' ? {} : { position: seen.toString() }),
+        ...(spec.isState && id !== undefined ? { key: id } : {}),
+      },
+    };
   };
-  const withCursor = (payload: Payload, seen: Seen): WithCursor<Payload> => ({
-    ...payload,
-    cursor: encodeResumeCursor(tenant, name, seen),
-  });
 
-  /** Sends what the log has behind the position. Returns where it ended, or undefined if the log doesn't reach that far back. */
-  async function* replay(from: bigint): AsyncGenerator<WithCursor<Payload>, bigint | 'end' | undefined, undefined> {
-    let position = from;
+  /** Catches up from a place. Returns up to which change everything has been sent; undefined if nothing can follow. */
+  async function* catchUp(
+    from: CatchUpPlace,
+    pending: PendingChanges,
+    signal: AbortSignal,
+  ): AsyncGenerator<WithCursor<Payload>, bigint | undefined, undefined> {
+    let place = from;
     for (;;) {
       // Before the page is read: so whatever is not in the page comes into the queue.
       if (pending.overflowed()) pending.reset();
-      const page = await readChanges(sql, {
-        tenant,
-        behind: position,
-        limit: pageSize,
-        entity: spec.entity,
-        id: spec.id,
-      });
-      if (!reaches(page, position)) return undefined;
-      for (const change of page.changes) {
-        position = change.seq;
-        const wanted = ours(change);
-        if (wanted === undefined) continue;
-        yield withCursor(spec.payloadOf(wanted), wanted.seq);
-        if (spec.isEnd?.(wanted) === true) return 'end';
-      }
-      if (!page.isLast) continue;
-      position = page.clock;
-      if (!pending.overflowed()) return position;
+      const { items, end } = await catchUpPage(sql, spec, place, signal);
+      for (const item of items) yield itemOf(item);
+      if ('next' in end) place = end.next;
+      else if (end.hasEnded) return undefined;
+      else if (!pending.overflowed()) return end.position;
+      else place = { kind: 'replay', behind: end.position, parts: [] };
     }
   }
 
-  async function* snapshot(signal: AbortSignal): AsyncGenerator<WithCursor<Payload>, SnapshotEnd, undefined> {
-    const items = spec.snapshot(signal);
-    for (;;) {
-      const item = await items.next();
-      if (item.done === true) return item.value;
-      yield withCursor(item.value.payload, item.value.seen);
-    }
-  }
-
-  /** Catches up with what has happened. Returns what is known then, or undefined if nothing can follow. */
-  async function* begin(signal: AbortSignal): AsyncGenerator<WithCursor<Payload>, SnapshotEnd | undefined, undefined> {
-    const seen = decodeResumeCursor(tenant, name, spec.since);
-    if (typeof seen === 'bigint') {
-      // Asked before the log is read, so that the end itself is among what is read.
-      const hasEnded = (await spec.hasEnded?.()) ?? false;
-      const position = yield* replay(seen);
-      if (position === 'end') return undefined;
-      if (position !== undefined) return hasEnded ? undefined : snapshotAt(position);
-      if (spec.tooOld === 'error')
-        throw new FleetgraphError(
-          'NOT_FOUND',
-          `What came behind the cursor in "since" is no longer kept. Subscribe without "since", and read what you missed from ${name === 'events' ? 'the query "events"' : 'Device.telemetry'}.`,
-          { field: 'since' },
-        );
-    }
-    const end = yield* snapshot(signal);
-    return end.isEnd ? undefined : end;
-  }
-
-  return cancellable(async function* (signal) {
-    const watch = await feed.watch(tenant, spec.id, {
-      change(change) {
-        if (ours(change) !== undefined) pending.push(change);
-      },
-      lost: () =>
-        pending.fail(
-          new FleetgraphError(
-            'UNAVAILABLE',
-            'The stream was interrupted. Subscribe again with the last "cursor" you got as "since".',
+  /** What happens, from the moment when the feed is watched; `begin` says behind which change. */
+  function live<Item>(
+    begin: (
+      pending: PendingChanges,
+      signal: AbortSignal,
+    ) => AsyncGenerator<Item | WithCursor<Payload>, bigint | undefined, undefined>,
+  ): AsyncGenerator<Item | WithCursor<Payload>, void, undefined> {
+    return cancellable(async function* (signal) {
+      const pending = spec.pending();
+      const watch = await feed.watch(tenant, spec.id, {
+        change(change) {
+          if (changeOf(spec, change) !== undefined) pending.push(change);
+        },
+        lost: () =>
+          pending.fail(
+            new FleetgraphError(
+              'UNAVAILABLE',
+              'The stream was interrupted. Subscribe again with the last "cursor" you got as "since".',
+            ),
           ),
-        ),
-    });
-    metrics.subscriptions.inc({ stream: name });
-    try {
-      const start = yield* begin(signal);
-      if (start === undefined) return;
-      for (;;) {
-        const next = await pending.take(signal);
-        if (next === undefined) return;
-        const change = ours(next);
-        if (change === undefined || change.seq <= start.position) continue;
-        if (change.seq <= start.settled && start.holds(next)) continue;
-        yield withCursor(spec.payloadOf(change), change.seq < start.settled ? 'partOfSnapshot' : change.seq);
-        if (spec.isEnd?.(change) === true) return;
+      });
+      metrics.subscriptions.inc({ stream: name });
+      try {
+        const position = yield* begin(pending, signal);
+        if (position === undefined) return;
+        for (;;) {
+          const next = await pending.take(signal);
+          if (next === undefined) return;
+          const change = changeOf(spec, next);
+          if (change === undefined || change.seq <= position) continue;
+          yield itemOf({ payload: spec.payloadOf(change), seen: change.seq, id: change.id });
+          if (spec.isEnd?.(change) === true) return;
+        }
+      } finally {
+        if (pending.overflowed()) metrics.overflows.inc({ stream: name });
+        metrics.subscriptions.dec({ stream: name });
+        watch.stop();
       }
-    } finally {
-      if (pending.overflowed()) metrics.overflows.inc({ stream: name });
-      metrics.subscriptions.dec({ stream: name });
-      watch.stop();
-    }
+    });
+  }
+
+  const markAt = (position: bigint): StreamMark['mark'] => ({
+    position: position.toString(),
+    cursor: encodeResumeCursor(tenant, name, position),
   });
+
+  /** Where the live phase begins is where the client is, or now. */
+  async function* beginLive(
+    pending: PendingChanges,
+    signal: AbortSignal,
+  ): AsyncGenerator<WithCursor<Payload> | StreamMark, bigint | undefined, undefined> {
+    const place = beginningOf(spec);
+    const now = (await readClocks(sql, [tenant])).get(tenant) ?? 0n;
+    yield { mark: markAt(place.kind === 'replay' && place.behind < now ? place.behind : now) };
+    return place.kind === 'replay' ? yield* catchUp(place, pending, signal) : now;
+  }
+
+  async function* onePage(
+    page: string | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<WithCursor<Payload> | StreamMark, void, undefined> {
+    const place = page === undefined ? beginningOf(spec) : decodePlace(tenant, name, page);
+    const { items, end } = await catchUpPage(sql, spec, place, signal);
+    for (const item of items) yield itemOf(item);
+    if ('next' in end) yield { mark: { next: encodePlace(tenant, name, end.next) } };
+    else yield { mark: { ...markAt(end.position), ...(end.hasEnded ? { ended: true } : {}) } };
+  }
+
+  return {
+    follow: () => live<never>((pending, signal) => catchUp(beginningOf(spec), pending, signal)),
+    phase: (request) =>
+      request.phase === 'live' ? live<StreamMark>(beginLive) : cancellable((signal) => onePage(request.page, signal)),
+  };
 }

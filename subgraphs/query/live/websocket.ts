@@ -8,11 +8,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
 import {
+  createSourceEventStream,
+  execute,
   GraphQLError,
   NoSchemaIntrospectionCustomRule,
   parse,
   specifiedRules,
-  subscribe,
   validate,
   type ExecutionArgs,
   type ExecutionResult,
@@ -26,6 +27,7 @@ import { WebSocketServer, type WebSocket } from 'ws';
 import { FleetgraphError, messageOf } from '../../../platform/errors.js';
 import type { RequestContext } from '../../../platform/graphql/context.js';
 import { graphqlErrorFormatter, presentable, toGraphQLError } from '../../../platform/graphql/errors.js';
+import { streamRequestOf, type StreamRequest } from '../../../platform/graphql/stream-contract.js';
 import type { Identity } from '../../../platform/identity/identity.js';
 import { bearerToken, type VerifyToken } from '../../../platform/identity/verify-token.js';
 import type { Logger } from '../../../platform/observability/logger.js';
@@ -96,9 +98,10 @@ export function serveWebSocket(options: WebSocketOptions): WebSocketEndpoint {
         }
       },
       subscribe: async (args) => {
-        const result = await subscribe(args);
-        if (!(Symbol.asyncIterator in result)) return failed(result);
-        return untilExpiry(result, (args.contextValue as RequestContext).identity.expiresAtMs);
+        const source = await createSourceEventStream(args);
+        if (!(Symbol.asyncIterator in source)) return failed(source);
+        const { stream, identity } = args.contextValue as RequestContext & { readonly stream?: StreamRequest };
+        return untilExpiry(executed(source, args, stream !== undefined), identity.expiresAtMs);
       },
       onNext: (_context, _id, _payload, _args, { data, errors, extensions }): FormattedExecutionResult => ({
         ...(data === undefined ? {} : { data }),
@@ -140,12 +143,15 @@ export function serveWebSocket(options: WebSocketOptions): WebSocketEndpoint {
       document,
       operationName: payload.operationName,
       variableValues: payload.variables,
-      contextValue: options.context({
-        identity,
-        consistencyToken: extension('consistencyToken'),
-        traceparent: extension('traceparent'),
-        correlationId: extension('correlationId') ?? randomUUID(),
-      }),
+      contextValue: {
+        ...options.context({
+          identity,
+          consistencyToken: extension('consistencyToken'),
+          traceparent: extension('traceparent'),
+          correlationId: extension('correlationId') ?? randomUUID(),
+        }),
+        stream: streamRequestOf(payload.extensions),
+      },
     };
   }
 
@@ -179,6 +185,41 @@ async function identify(authorization: unknown, verifyToken: VerifyToken): Promi
   if (token === undefined)
     throw new FleetgraphError('UNAUTHENTICATED', 'The "authorization" that was sent is not "Bearer <token>".');
   return verifyToken(token);
+}
+
+/** The payload of each item of a source; marks are passed by. With `places`, each says where in the stream it is. */
+function executed(
+  source: AsyncIterable<unknown>,
+  args: ExecutionArgs,
+  places: boolean,
+): AsyncGenerator<ExecutionResult, void, undefined> {
+  const items = source[Symbol.asyncIterator]() as AsyncIterator<{ mark?: unknown; place?: unknown }, void, undefined>;
+  const resultOf = async (item: { mark?: unknown; place?: unknown }): Promise<ExecutionResult> => {
+    if (item.mark !== undefined) return { data: null, extensions: { stream: { mark: item.mark } } };
+    const result = await execute({ ...args, rootValue: item });
+    return places ? { ...result, extensions: { ...result.extensions, stream: item.place } } : result;
+  };
+  const close = async (): Promise<void> => {
+    await items.return?.();
+  };
+  return {
+    async next() {
+      const item = await items.next();
+      return item.done === true ? { done: true, value: undefined } : { done: false, value: await resultOf(item.value) };
+    },
+    async return() {
+      await close();
+      return { done: true, value: undefined };
+    },
+    async throw(error) {
+      await close();
+      throw error;
+    },
+    [Symbol.asyncDispose]: close,
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }
 
 /** A subscription whose source could not be made: one `error` message, rather than a payload with errors and `complete`. */

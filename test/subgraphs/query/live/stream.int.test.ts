@@ -63,7 +63,7 @@ test('a client that does not read gets the latest state of each device, and thos
   const tenant = newTenant();
   const ids = ['a', 'b', 'c'].map((name) => `${tenant}-${name}`);
   const filter = { deviceIds: ids };
-  const stream = deviceStatesStream(live, tenant, { filter });
+  const stream = deviceStatesStream(live, tenant, { filter }).follow();
   const first = stream.next();
   for (let n = 1; n <= 30; n += 1) {
     for (const id of ids) await side.telemetry(tenant, id, { n });
@@ -93,7 +93,7 @@ test('a client that does not read gets the latest state of each device, and thos
   expect(payloads).toBeLessThanOrEqual(2 * target.size);
   await stream.return();
   for (const id of ids) await side.telemetry(tenant, id, { n: 31 });
-  const resumed = deviceStatesStream(live, tenant, { filter, since: cursor });
+  const resumed = deviceStatesStream(live, tenant, { filter, since: cursor }).follow();
   const rest = new Map<string, number | undefined>();
   for (const _ of ids) {
     const { device, state } = await take(resumed);
@@ -105,7 +105,7 @@ test('a client that does not read gets the latest state of each device, and thos
 
 test('a client of a stream of facts that falls too far behind gets an error, and misses nothing when it resumes', async () => {
   const tenant = newTenant();
-  const stream = eventStream(live, tenant, {});
+  const stream = eventStream(live, tenant, {}).follow();
   const first = stream.next();
   await eventually(async () =>
     expect(
@@ -131,7 +131,7 @@ test('a client of a stream of facts that falls too far behind gets an error, and
       for await (const _ of stream);
     })(),
   ).rejects.toMatchObject({ code: 'UNAVAILABLE', message: expect.stringMatching(/cursor/) as string });
-  const resumed = eventStream(live, tenant, { since: value.cursor });
+  const resumed = eventStream(live, tenant, { since: value.cursor }).follow();
   const ids: string[] = [value.event.id];
   const { rows } = await side.database.pool.query<{ id: string }>(
     'SELECT id FROM projections.event_log WHERE tenant = $1 ORDER BY seq',
@@ -161,7 +161,7 @@ test('what overflows while a client is still catching up is read from the log', 
     expect(rows[0]?.n).toBe(300);
   });
   const since = Buffer.from(JSON.stringify({ t: tenant, k: 'telemetry', s: '0' })).toString('base64url');
-  const stream = telemetryStream(live, tenant, { deviceId: id, since });
+  const stream = telemetryStream(live, tenant, { deviceId: id, since }).follow();
   const readings: unknown[] = (await take(stream)).readings.map(({ value }) => value);
   // The stream stands in the middle of the log now, while far more than its queue holds goes by.
   const { seq } = await sendDirectly(tenant, id, 1_200);
@@ -203,7 +203,7 @@ test('deviceStates of more devices than a page: each device once, then every lat
     );
     expect(rows[0]?.n).toBe(1_200);
   }, 30_000);
-  const stream = deviceStatesStream(live, tenant, {});
+  const stream = deviceStatesStream(live, tenant, {}).follow();
   const seen = new Map<string, number>();
   let cursor = '';
   const accept = ({ device, state, cursor: next }: WithCursor<DeviceStateUpdate>): void => {
@@ -217,7 +217,7 @@ test('deviceStates of more devices than a page: each device once, then every lat
   await eventually(async () => expect(await clockOf(tenant)).toBeGreaterThanOrEqual(1_600n), 30_000);
   await settled(tenant);
   // A client that leaves now must get the whole snapshot again: no cursor could tell what it has.
-  const again = deviceStatesStream(live, tenant, { since: cursor });
+  const again = deviceStatesStream(live, tenant, { since: cursor }).follow();
   expect((await take(again)).snapshot).toBe(true);
   await again.return();
   const complete = (): boolean => ids.every((id, n) => seen.get(id) === (n % 3 === 0 ? 2 : 1));
@@ -228,7 +228,7 @@ test('deviceStates of more devices than a page: each device once, then every lat
 
 test('leaving a stream that waits takes effect at once, and lets go of the feed', async () => {
   const tenant = newTenant();
-  const stream = deviceStateStream(live, tenant, { deviceId: 'd' });
+  const stream = deviceStateStream(live, tenant, { deviceId: 'd' }).follow();
   await take(stream);
   const waiting = stream.next();
   await within(stream.return(), 1_000, 'leaving');
