@@ -22,6 +22,7 @@ import { addExplorerRoutes } from './explorer/explorer-routes.js';
 import { createGatewayMetrics, requestMetrics } from './gateway-metrics.js';
 import { depthLimit } from './guards/depth-limit.js';
 import type { GatewayContext } from './request-context.js';
+import { awaitSubgraphs, type SubgraphsAwaited } from './supergraph/await-subgraphs.js';
 import { createSubgraphSources } from './supergraph/subgraph-sources.js';
 import type { SubgraphName } from './supergraph/compose.js';
 import { buildSupergraph, executableSdl, type Supergraph } from './supergraph/supergraph.js';
@@ -65,6 +66,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
   let webSocket: WebSocketTransport | undefined;
   let closeUpstreams: (() => Promise<void>) | undefined;
   let supergraph: Supergraph | undefined;
+  let awaited: SubgraphsAwaited | undefined;
   let port: number | undefined;
   let draining = false;
 
@@ -79,6 +81,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       if (draining) throw new Error('stopping');
       currentSupergraph();
       if (port === undefined) throw new Error('not listening');
+      awaited?.check();
     },
     port() {
       if (port === undefined) throw new Error('The gateway has no port before it has started.');
@@ -138,8 +141,13 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       port = await listen(app, service);
       draining = false;
       log.info({ port }, 'gateway is listening');
+      const { device, actions, query } = options.subgraphs;
+      awaited = awaitSubgraphs({ urls: { device: device(), actions: actions(), query: query() }, log });
+      // So that it is ready as soon as it has started, where the subgraphs are there already.
+      await awaited.asked;
     },
     async stop() {
+      await awaited?.stop();
       if (!draining && port !== undefined) {
         draining = true;
         await pause(options.drainMs ?? 0);

@@ -34,12 +34,15 @@ export interface AskOptions {
 }
 
 export async function startGateway(
-  options: { settings?: Readonly<Record<string, string>>; issuer?: TestIssuer } & Partial<
-    Pick<GatewayRoleOptions, 'jwks' | 'developmentToken' | 'drainMs'>
-  > = {},
+  options: {
+    settings?: Readonly<Record<string, string>>;
+    issuer?: TestIssuer;
+    /** Subgraphs that nobody has started yet. */
+    absent?: readonly ('device' | 'actions' | 'query')[];
+  } & Partial<Pick<GatewayRoleOptions, 'jwks' | 'developmentToken' | 'drainMs'>> = {},
 ): Promise<GatewayWorld> {
-  const { settings, issuer = await createTestIssuer(), ...rest } = options;
-  const subgraphs = await startSubgraphs(issuer.verifyToken);
+  const { settings, issuer = await createTestIssuer(), absent, ...rest } = options;
+  const subgraphs = await startSubgraphs(issuer.verifyToken, absent);
   const metrics = new Registry();
   const gateway = createGatewayRole({
     config: readConfig({ NODE_ENV: 'test', GATEWAY_PORT: '0', ...settings }),

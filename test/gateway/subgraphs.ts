@@ -50,7 +50,11 @@ export interface TestSubgraphs {
   stop(): Promise<void>;
 }
 
-export async function startSubgraphs(verifyToken: VerifyToken): Promise<TestSubgraphs> {
+/** Serves all but the `absent` ones, whose ports are known and closed until they are started. */
+export async function startSubgraphs(
+  verifyToken: VerifyToken,
+  absent: readonly ('device' | 'actions' | 'query')[] = [],
+): Promise<TestSubgraphs> {
   const devices = new Map<string, TestDevice[]>();
   const failures = new Map<string, Error>();
   const seen: SeenRequest[] = [];
@@ -159,6 +163,7 @@ export async function startSubgraphs(verifyToken: VerifyToken): Promise<TestSubg
   };
   const subgraphs = { device: serve('device'), actions: serve('actions'), query: serve('query') };
   for (const subgraph of Object.values(subgraphs)) await subgraph.start();
+  for (const name of absent) await subgraphs[name].stop();
   return {
     ...subgraphs,
     devices,
