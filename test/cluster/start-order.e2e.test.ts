@@ -27,7 +27,7 @@ test('roles wait, and say so, for a database that is not there yet', async () =>
 
 test('all migrate the empty database at once when it comes, each migration once', async () => {
   cluster.databaseGate.open();
-  for (const role of ['actions', 'relay', 'projector', 'bridge', 'gateway'] as const) await cluster.one(role).ready();
+  for (const role of ['actions', 'relay', 'projector', 'bridge'] as const) await cluster.one(role).ready();
   const { rows } = await cluster.pool.query<{ applied: number; names: number }>(
     'SELECT count(*)::int AS applied, count(DISTINCT migration_name)::int AS names FROM _prisma_migrations',
   );
@@ -35,12 +35,41 @@ test('all migrate the empty database at once when it comes, each migration once'
   expect(rows[0]?.applied).toBe(rows[0]?.names);
 });
 
-test('a gateway that is there before a subgraph names what it misses, and has it as soon as the subgraph comes', async () => {
-  const { errors } = await client.ask(devices);
-  expect(errors?.[0]?.extensions?.code).toBe('UNAVAILABLE');
+test('a gateway that is there before a subgraph is not ready and names what it waits for; it serves what it has', async () => {
+  const gateway = cluster.one('gateway');
+  const waiting = await eventually(async () => {
+    const answer = await gateway.readiness();
+    expect(answer?.status, gateway.output()).toBe(503);
+    expect(answer?.body).not.toContain('actions');
+    return answer;
+  });
+  for (const role of ['device', 'query'] as const)
+    expect(waiting?.body).toContain(`\\"${role}\\" at ${cluster.one(role).url}/graphql (ECONNREFUSED)`);
+  expect((await client.ask(devices)).errors?.[0]?.extensions?.code).toBe('UNAVAILABLE');
   expect((await client.ask('{ commands(first: 1) { edges { cursor } } }')).errors).toBeUndefined();
+});
+
+test('it is ready, and has the subgraphs, as soon as the last one has come', async () => {
+  const gateway = cluster.one('gateway');
+  cluster.one('device').start();
+  await cluster.one('device').ready();
+  await eventually(async () => expect((await gateway.readiness())?.body).not.toContain('device'));
+  expect((await gateway.readiness())?.status).toBe(503);
   await cluster.startAll();
   expect(await client.data(devices)).toEqual({ devices: { totalCount: 0 } });
+});
+
+test('it stays ready while a subgraph is gone, and gives the rest of the graph', async () => {
+  const [gateway, actions] = [cluster.one('gateway'), cluster.one('actions')];
+  await actions.kill();
+  expect((await client.ask('{ commands(first: 1) { edges { cursor } } }')).errors?.[0]?.extensions?.code).toBe(
+    'UNAVAILABLE',
+  );
+  expect(await client.data(devices)).toEqual({ devices: { totalCount: 0 } });
+  expect((await gateway.readiness())?.status).toBe(200);
+  actions.start();
+  await actions.ready();
+  expect((await client.ask('{ commands(first: 1) { edges { cursor } } }')).errors).toBeUndefined();
 });
 
 test('while PostgreSQL is away every role that needs it says so; it goes on by itself when PostgreSQL is back', async () => {
