@@ -29,9 +29,31 @@ export function createGatewayMetrics(registry: Registry) {
     }),
     sockets: new Gauge({ name: 'fleetgraph_gateway_websockets', help: 'Open WebSocket connections.', registers }),
     subscriptions: new Gauge({ name: 'fleetgraph_gateway_subscriptions', help: 'Running subscriptions.', registers }),
+    sharedStreams: new Gauge({
+      name: 'fleetgraph_gateway_shared_streams',
+      help: 'Streams at subgraphs that the subscriptions share.',
+      registers,
+    }),
     events: new Counter({
       name: 'fleetgraph_gateway_subscription_events_total',
       help: 'Payloads sent to subscribers.',
+      registers,
+    }),
+    conflated: new Counter({
+      name: 'fleetgraph_gateway_subscription_conflated_total',
+      help: 'Payloads that a slow client was not sent, because a later one made them obsolete.',
+      registers,
+    }),
+    refused: new Counter({
+      name: 'fleetgraph_gateway_subscriptions_refused_total',
+      help: 'Connections and subscriptions beyond a limit.',
+      labelNames: ['limit'],
+      registers,
+    }),
+    ended: new Counter({
+      name: 'fleetgraph_gateway_subscriptions_ended_total',
+      help: 'Subscriptions that ended, by reason: complete, error, lagged, left.',
+      labelNames: ['reason'],
       registers,
     }),
   };

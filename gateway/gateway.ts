@@ -21,7 +21,7 @@ import { addAuthRoutes } from './auth-routes.js';
 import { addExplorerRoutes } from './explorer/explorer-routes.js';
 import { createGatewayMetrics, requestMetrics } from './gateway-metrics.js';
 import { depthLimit } from './guards/depth-limit.js';
-import type { GatewayContext } from './request-context.js';
+import { createContext, credentialsIn, type GatewayContext } from './request-context.js';
 import { awaitSubgraphs, type SubgraphsAwaited } from './supergraph/await-subgraphs.js';
 import { createSubgraphSources } from './supergraph/subgraph-sources.js';
 import type { SubgraphName } from './supergraph/compose.js';
@@ -29,7 +29,9 @@ import { buildSupergraph, executableSdl, type Supergraph } from './supergraph/su
 import { createSubscriptionEngine } from './subscriptions/engine.js';
 import { createUpstreams } from './subscriptions/upstream.js';
 import { addGraphQLRoute, httpPlugins } from './transports/http.js';
-import { serveWebSocket, type WebSocketTransport } from './transports/websocket.js';
+import { createExecuteOnce } from './transports/execute-once.js';
+import { createOperations } from './transports/operations.js';
+import { serveWebSocket, type WebSocketTransport } from './transports/websocket/websocket.js';
 
 export interface GatewayRoleOptions {
   readonly config: Config;
@@ -121,22 +123,22 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       await server.start();
       const upstreams = createUpstreams({ urls: options.subgraphs, log });
       closeUpstreams = upstreams.close;
-      const engine = createSubscriptionEngine({ supergraph: currentSupergraph, upstreams, sources, log });
+      const formatError = graphqlErrorFormatter(log);
+      const engine = createSubscriptionEngine({
+        ...{ supergraph: currentSupergraph, upstreams, sources, log, metrics, formatError },
+      });
+      const findOperation = createOperations({
+        ...{ supergraph: currentSupergraph, rules: [depthLimit(maxDepth)], maxTokens },
+      });
 
       await addGraphQLRoute({ app, server, verifyToken, production });
       addAuthRoutes(app, { verifyToken, ...(options.jwks ? { jwks: options.jwks } : {}) });
       if (config.explorer) await addExplorerRoutes(app, options.developmentToken);
       webSocket = serveWebSocket({
-        httpServer: app.server,
-        server,
-        engine,
-        supergraph: currentSupergraph,
-        verifyToken,
-        production,
-        log,
-        metrics,
-        validationRules: [depthLimit(maxDepth)],
-        maxTokens,
+        ...{ httpServer: app.server, engine, findOperation, formatError, metrics },
+        executeOnce: createExecuteOnce(server),
+        createContext: (authorization, extensions) =>
+          createContext({ authorization, ...credentialsIn(extensions) }, verifyToken),
       });
       port = await listen(app, service);
       draining = false;
@@ -150,10 +152,10 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       await awaited?.stop();
       if (!draining && port !== undefined) {
         draining = true;
-        await pause(options.drainMs ?? 0);
+        await pause((options.drainMs ?? 0) / 2);
       }
       // Sockets first: their clients resume elsewhere while requests in hand are still answered.
-      await webSocket?.stop();
+      await webSocket?.stop((options.drainMs ?? 0) / 2);
       await server?.stop();
       await app?.close();
       await closeUpstreams?.();

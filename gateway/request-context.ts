@@ -30,6 +30,21 @@ export async function createContext(
   return { identity, forwarded: forwardedHeaders({ ...credentials, authorization: `Bearer ${token}` }) };
 }
 
+/** What the `extensions` of an operation say beside its token, which is that of its connection. */
+export function credentialsIn(
+  extensions: Readonly<Record<string, unknown>> | undefined,
+): Pick<Credentials, 'consistencyToken' | 'traceparent' | 'correlationId'> {
+  const text = (name: string): string | undefined => {
+    const value = extensions?.[name];
+    return typeof value === 'string' && value.length <= 512 ? value : undefined;
+  };
+  return {
+    consistencyToken: text('consistencyToken'),
+    traceparent: text('traceparent'),
+    correlationId: text('correlationId'),
+  };
+}
+
 function forwardedHeaders(credentials: Credentials): Record<string, string> {
   const { authorization, consistencyToken, traceparent, correlationId } = credentials;
   return {

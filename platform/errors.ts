@@ -13,6 +13,10 @@ export const errorCodes = {
   CONFLICT: { httpStatus: 409, meaning: 'The thing has changed since it was read, or the name is taken.' },
   PAYLOAD_TOO_LARGE: { httpStatus: 413, meaning: 'The body or the batch is larger than the limit.' },
   RATE_LIMITED: { httpStatus: 429, meaning: 'Too many requests; try again later.' },
+  LAGGED: {
+    httpStatus: 503,
+    meaning: 'The client reads a stream more slowly than things happen. It goes on behind the cursor of the error.',
+  },
   UNAVAILABLE: {
     httpStatus: 503,
     meaning: 'Something that the answer needs is away; the same request may be retried.',

@@ -1,15 +1,20 @@
 /**
- * The subscription engine, free of any transport: give it a validated operation, get payloads. It plans the operation,
- * subscribes to the primary at its subgraph, and executes the rest for one event at a time, in order.
+ * The subscription engine, free of any transport: give it a validated operation and somebody to tell, and it sends payloads.
+ * Clients that want the same share one stream (shared-stream.ts).
  */
-import type { DocumentNode, FormattedExecutionResult } from 'graphql';
-import { cancellable } from '../../platform/lifecycle/cancellable.js';
+import { getVariableValues, GraphQLError, type DocumentNode, type GraphQLFormattedError } from 'graphql';
+import { FleetgraphError, messageOf } from '../../platform/errors.js';
 import type { Logger } from '../../platform/observability/logger.js';
+import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
 import type { SubgraphSources } from '../supergraph/subgraph-sources.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { executeEvent } from './execute-event.js';
-import { createSubscriptionPlanner } from './plan.js';
+import { Member, type MemberEvents, type Subscriber } from './member.js';
+import { sharingKey } from './normalise.js';
+import type { QueueLimits } from './payload-queue.js';
+import { createSubscriptionPlanner, type SubscriptionPlan } from './plan.js';
+import { createSharedStream, type SharedStream } from './shared-stream.js';
 import type { Upstreams } from './upstream.js';
 
 export interface SubscriptionRequest {
@@ -17,49 +22,153 @@ export interface SubscriptionRequest {
   readonly operationName: string | undefined;
   readonly variables: Readonly<Record<string, unknown>>;
   readonly context: GatewayContext;
+  /** Begins behind this cursor, whatever the operation says. */
+  readonly since?: string | undefined;
 }
 
-export type Payload = FormattedExecutionResult<Record<string, unknown>>;
+/** A client's hold on its subscription. */
+export interface Subscription {
+  /** The client has room again, after it said that it had none. */
+  resume(): void;
+  /** The client is gone. Nothing comes any more. */
+  leave(): void;
+  /** Cursor of the last payload that was sent; undefined if its field has none. */
+  cursor(): string | undefined;
+}
 
 export interface SubscriptionEngine {
   /**
-   * Runs a subscription until it is left or its subgraph ends it.
-   * @throws FleetgraphError or GraphQLError with a code: the operation can't be planned, was refused, or was interrupted.
+   * Begins a subscription. Payloads, the end and failures come to the subscriber, never before this returns.
+   * @throws FleetgraphError or GraphQLError with a code: the operation can't be planned or its variables don't fit.
    */
-  subscribe(request: SubscriptionRequest): AsyncGenerator<Payload, void, undefined>;
+  subscribe(request: SubscriptionRequest, subscriber: Subscriber): Subscription;
 }
 
-export function createSubscriptionEngine(options: {
-  supergraph: () => Supergraph;
-  upstreams: Upstreams;
-  sources: SubgraphSources;
-  log: Logger;
-}): SubscriptionEngine {
+export interface SubscriptionEngineOptions {
+  readonly supergraph: () => Supergraph;
+  readonly upstreams: Upstreams;
+  readonly sources: SubgraphSources;
+  readonly log: Logger;
+  readonly metrics: GatewayMetrics;
+  readonly formatError: (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError;
+  /** What may wait for one client that is slow (default 1,000 payloads, 4 MiB). */
+  readonly queueLimits?: QueueLimits;
+  /** How long a broken stream is tried to be taken up again, milliseconds (default 60,000). */
+  readonly resumeForMs?: number;
+}
+
+export function createSubscriptionEngine(options: SubscriptionEngineOptions): SubscriptionEngine {
+  const { metrics, formatError, sources, queueLimits = { payloads: 1_000, bytes: 4_194_304 } } = options;
   const planSubscription = createSubscriptionPlanner(options);
-  return {
-    subscribe: (request) => cancellable((signal) => payloads(request, signal)),
+  const streams = new Map<string, SharedStream>();
+  const streamOf = new WeakMap<Member, SharedStream>();
+
+  const events: MemberEvents = {
+    sent: () => metrics.events.inc(),
+    conflated: (count) => metrics.conflated.inc(count),
+    lagged: ({ cursor }) => [
+      {
+        message: `The client reads more slowly than things happen: its ${queueLimits.payloads} places were full. Subscribe again${cursor === undefined ? '' : ' with "since" set to the cursor of this error; nothing is lost'}.`,
+        extensions: { code: 'LAGGED', ...(cursor === undefined ? {} : { cursor }) },
+      },
+    ],
+    ended(member, how) {
+      metrics.ended.inc({ reason: how });
+      forget(member);
+    },
   };
 
-  async function* payloads(
-    { document, operationName, variables, context }: SubscriptionRequest,
-    signal: AbortSignal,
-  ): AsyncGenerator<Payload, void, undefined> {
-    const plan = planSubscription(document, operationName);
-    const { primary } = plan;
-    const used = new Set(primary.variableUsages ?? []);
-    const {
-      authorization,
-      traceparent,
-      'x-correlation-id': correlationId,
-      'x-fleetgraph-consistency': consistencyToken,
-    } = context.forwarded;
-    const operation = {
-      query: primary.operation,
-      variables: Object.fromEntries(Object.entries(variables).filter(([name]) => used.has(name))),
-      extensions: { authorization, traceparent, correlationId, consistencyToken },
-    };
-    const events = options.upstreams.subscribe(primary.serviceName, operation, signal);
-    for await (const event of events)
-      yield await executeEvent({ plan, variables, context, sources: options.sources }, event);
-  }
+  const forget = (member: Member): void => {
+    const stream = streamOf.get(member);
+    if (!stream) return;
+    streamOf.delete(member);
+    metrics.subscriptions.dec();
+    stream.leave(member);
+  };
+
+  const present = (error: unknown, cursor: string | undefined): readonly GraphQLFormattedError[] => {
+    const known = formatError(formattedOf(error), error);
+    return [
+      cursor === undefined || known.extensions?.['code'] !== 'UNAVAILABLE'
+        ? known
+        : { ...known, extensions: { ...known.extensions, cursor } },
+    ];
+  };
+
+  const open = (key: string, plan: SubscriptionPlan, variables: Readonly<Record<string, unknown>>): SharedStream => {
+    metrics.sharedStreams.inc();
+    let isOver = false;
+    const stream: SharedStream = createSharedStream({
+      ...{ plan, variables, upstreams: options.upstreams, log: options.log, present },
+      resumeForMs: options.resumeForMs ?? 60_000,
+      execute: ({ data, errors }, context) => {
+        const event = { data: data ?? null, ...(errors ? { errors } : {}) };
+        if (plan.isWhole) return withFormattedErrors(event);
+        return executeEvent({ plan, variables, context, sources }, event).then(withFormattedErrors);
+      },
+      onOver() {
+        if (isOver) return;
+        isOver = true;
+        metrics.sharedStreams.dec();
+        if (streams.get(key) === stream) streams.delete(key);
+      },
+    });
+    streams.set(key, stream);
+    return stream;
+  };
+
+  const withFormattedErrors = <T extends { readonly errors?: readonly GraphQLFormattedError[] }>(result: T): T =>
+    result.errors === undefined
+      ? result
+      : { ...result, errors: result.errors.map((error) => formatError(plainError(error), error)) };
+
+  return {
+    subscribe({ document, operationName, variables: given, context, since }, subscriber) {
+      const plan = planSubscription(document, operationName);
+      const { resumption, normalised } = plan;
+      const { variableDefinitions = [] } = plan.operationContext.operation;
+      const { errors } = getVariableValues(plan.supergraph.apiSchema, variableDefinitions, given, { maxErrors: 5 });
+      const [fault] = errors ?? [];
+      if (fault) throw new FleetgraphError('BAD_USER_INPUT', fault.message);
+      const variables = { ...normalised.defaults, ...given };
+      const member = new Member({
+        ...{ subscriber, context, events, limits: queueLimits },
+        since: since ?? resumption?.sinceOf(variables),
+      });
+      metrics.subscriptions.inc();
+      // Never before the caller has what it needs to leave.
+      queueMicrotask(() => {
+        if (member.hasEnded) return;
+        const key = sharingKey(normalised, variables, context.identity);
+        const stream = streams.get(key) ?? open(key, plan, variables);
+        streamOf.set(member, stream);
+        stream.join(member);
+      });
+      return {
+        resume: () => member.resume(),
+        leave() {
+          if (member.hasEnded) return;
+          metrics.ended.inc({ reason: 'left' });
+          member.leave();
+          if (streamOf.has(member)) forget(member);
+          else metrics.subscriptions.dec();
+        },
+        cursor: () => member.cursor,
+      };
+    },
+  };
+}
+
+/** What a subgraph's error is told with. */
+function plainError({ message, path, locations, extensions }: GraphQLFormattedError): GraphQLFormattedError {
+  return {
+    message,
+    ...(locations ? { locations } : {}),
+    ...(path ? { path } : {}),
+    ...(extensions ? { extensions } : {}),
+  };
+}
+
+function formattedOf(error: unknown): GraphQLFormattedError {
+  return error instanceof GraphQLError ? error.toJSON() : { message: messageOf(error) };
 }

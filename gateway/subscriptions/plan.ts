@@ -5,19 +5,44 @@
 import { operationFromDocument } from '@apollo/federation-internals';
 import type { FetchNode, PlanNode } from '@apollo/query-planner';
 import { buildOperationContext } from '@apollo/gateway';
-import { Kind, print, type DocumentNode, type OperationDefinitionNode } from 'graphql';
+import {
+  Kind,
+  parse,
+  print,
+  valueFromASTUntyped,
+  type DocumentNode,
+  type FieldNode,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { FleetgraphError } from '../../platform/errors.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
+import { normalise, type NormalisedOperation } from './normalise.js';
 
 export interface SubscriptionPlan {
   /** The fetch that is subscribed to; its `operation` is a complete document for its subgraph. */
   readonly primary: FetchNode;
   /** What follows for each event; undefined if the event holds everything. */
   readonly rest: PlanNode | undefined;
+  /** Whether the event is the answer as it is: nothing to fetch, and nothing in it that was not asked for. */
+  readonly isWhole: boolean;
   readonly operationContext: ReturnType<typeof buildOperationContext>;
   readonly supergraph: Supergraph;
+  readonly normalised: NormalisedOperation;
+  /** How it can be shared by clients that began apart, and taken up again: if its field is `@resumable`. */
+  readonly resumption: Resumption | undefined;
 }
+
+export interface Resumption {
+  /** The document of the primary with `since` as the variable `sinceVariable`. */
+  readonly query: string;
+  /** Where the client wants to begin. */
+  readonly sinceOf: (variables: Readonly<Record<string, unknown>>) => string | undefined;
+}
+
+/** Name of the variable for `since` in the document of a resumption. */
+export const sinceVariable = 'fleetgraph_since';
 
 export type PlanSubscription = (document: DocumentNode, operationName: string | undefined) => SubscriptionPlan;
 
@@ -27,9 +52,12 @@ export function createSubscriptionPlanner(options: {
   maxPlans?: number;
 }): PlanSubscription {
   const plans = new LRUCache<string, SubscriptionPlan>({ max: options.maxPlans ?? 1_000 });
+  const texts = new WeakMap<DocumentNode, string>();
   return (document, operationName) => {
     const supergraph = options.supergraph();
-    const key = `${operationName ?? ''}\n${print(document)}`;
+    const text = texts.get(document) ?? print(document);
+    texts.set(document, text);
+    const key = `${operationName ?? ''}\n${text}`;
     const known = plans.get(key);
     // A plan of a former supergraph must not be run on the new one.
     if (known?.supergraph === supergraph) return known;
@@ -57,7 +85,17 @@ function plan(supergraph: Supergraph, document: DocumentNode, operationName: str
       'BAD_USER_INPUT',
       'The subscription selects no field of the graph. Select one field of the type Subscription.',
     );
-  return { primary: node.primary, rest: node.rest, operationContext, supergraph };
+  const { primary, rest } = node;
+  const resumption = resumptionOf(primary, supergraph);
+  return {
+    primary,
+    rest,
+    isWhole: rest === undefined && asksForTheSame(operationContext, primary),
+    operationContext,
+    supergraph,
+    normalised: normalise(document, operationContext.operation, resumption ? 'since' : undefined),
+    resumption,
+  };
 }
 
 /** The planner has no answer to a root field that may not be there; neither has a client. */
@@ -72,4 +110,101 @@ function refuseConditionalRoot({ selectionSet }: OperationDefinitionNode): void 
     if (selection.kind === Kind.INLINE_FRAGMENT)
       refuseConditionalRoot({ selectionSet: selection.selectionSet } as OperationDefinitionNode);
   }
+}
+
+function operationOf(document: DocumentNode): OperationDefinitionNode | undefined {
+  return document.definitions.find((definition) => definition.kind === Kind.OPERATION_DEFINITION);
+}
+
+function resumptionOf(primary: FetchNode, { supergraphSchema }: Supergraph): Resumption | undefined {
+  const operation = operationOf(parse(primary.operation));
+  const root = operation?.selectionSet.selections.find(
+    (selection): selection is FieldNode => selection.kind === Kind.FIELD,
+  );
+  const field = supergraphSchema.getSubscriptionType()?.getFields()[root?.name.value ?? ''];
+  const isResumable = field?.astNode?.directives?.some(({ name }) => name.value === 'resumable') === true;
+  if (!isResumable || operation === undefined || root === undefined) return undefined;
+  const given = root.arguments?.find(({ name }) => name.value === 'since')?.value;
+  const fallback =
+    given?.kind === Kind.VARIABLE
+      ? operation.variableDefinitions?.find(({ variable }) => variable.name.value === given.name.value)?.defaultValue
+      : undefined;
+  const variable = { kind: Kind.VARIABLE, name: { kind: Kind.NAME, value: sinceVariable } } as const;
+  const since = { kind: Kind.ARGUMENT, name: { kind: Kind.NAME, value: 'since' }, value: variable } as const;
+  const type = { kind: Kind.NAMED_TYPE, name: { kind: Kind.NAME, value: 'String' } } as const;
+  return {
+    query: print({
+      ...operation,
+      variableDefinitions: [
+        ...(operation.variableDefinitions ?? []).filter(
+          (definition) => given?.kind !== Kind.VARIABLE || definition.variable.name.value !== given.name.value,
+        ),
+        { kind: Kind.VARIABLE_DEFINITION, variable, type },
+      ],
+      selectionSet: {
+        ...operation.selectionSet,
+        selections: [
+          { ...root, arguments: [...(root.arguments ?? []).filter(({ name }) => name.value !== 'since'), since] },
+        ],
+      },
+    }),
+    sinceOf(variables) {
+      const value =
+        given?.kind === Kind.VARIABLE
+          ? (variables[given.name.value] ?? (fallback ? valueFromASTUntyped(fallback) : undefined))
+          : given
+            ? valueFromASTUntyped(given)
+            : undefined;
+      return typeof value === 'string' ? value : undefined;
+    },
+  };
+}
+
+type Shape = Map<string, Shape>;
+
+/** Whether the document for the subgraph asks for the fields of the client's, under the same names, and for nothing more. */
+function asksForTheSame(
+  { operation, fragments }: Pick<SubscriptionPlan['operationContext'], 'operation' | 'fragments'>,
+  primary: FetchNode,
+): boolean {
+  const document = parse(primary.operation);
+  const theirs = operationOf(document);
+  if (theirs === undefined || (primary.outputRewrites?.length ?? 0) > 0) return false;
+  const named = Object.fromEntries(
+    document.definitions.flatMap((definition) =>
+      definition.kind === Kind.FRAGMENT_DEFINITION ? [[definition.name.value, definition]] : [],
+    ),
+  );
+  return areEqual(shapeOf(operation.selectionSet, fragments), shapeOf(theirs.selectionSet, named));
+}
+
+function shapeOf(
+  set: SelectionSetNode,
+  fragments: SubscriptionPlan['operationContext']['fragments'],
+  shape: Shape = new Map(),
+): Shape {
+  for (const selection of set.selections) {
+    if (selection.kind === Kind.FIELD) {
+      const name = (selection.alias ?? selection.name).value;
+      const inner = shape.get(name) ?? new Map<string, Shape>();
+      shape.set(name, inner);
+      if (selection.selectionSet) shapeOf(selection.selectionSet, fragments, inner);
+    } else {
+      const inner =
+        selection.kind === Kind.INLINE_FRAGMENT
+          ? selection.selectionSet
+          : fragments[selection.name.value]?.selectionSet;
+      if (inner) shapeOf(inner, fragments, shape);
+    }
+  }
+  return shape;
+}
+
+function areEqual(one: Shape, other: Shape): boolean {
+  if (one.size !== other.size) return false;
+  for (const [name, inner] of one) {
+    const counterpart = other.get(name);
+    if (counterpart === undefined || !areEqual(inner, counterpart)) return false;
+  }
+  return true;
 }

@@ -8,6 +8,15 @@ export interface Identity {
   readonly expiresAtMs: number;
 }
 
+/** Whether both may see and do the same. */
+export function sameAuthority(one: Identity, other: Identity): boolean {
+  return (
+    one.tenant === other.tenant &&
+    one.scopes.size === other.scopes.size &&
+    [...one.scopes].every((scope) => other.scopes.has(scope))
+  );
+}
+
 /** The closed list of scopes, with what each allows. */
 export const scopes = {
   'device:read': 'Read devices, device types and their twins.',

@@ -1,5 +1,6 @@
 /** Subscriptions of a test's query subgraph: a test says what each stream gives, and sees who listens and since when. */
 import type { RequestContext } from '../../platform/graphql/context.js';
+import type { StreamRequest } from '../../platform/graphql/stream-contract.js';
 import type { Resolvers } from '../../platform/graphql/subgraph.js';
 
 export interface OpenStream {
@@ -47,6 +48,10 @@ export function createLiveSource(): LiveSource {
   return source;
 }
 
+async function* only(item: object): AsyncGenerator<object, void, undefined> {
+  yield item;
+}
+
 function openStream(
   source: LiveSource,
   field: string,
@@ -54,7 +59,10 @@ function openStream(
   context: RequestContext,
 ): AsyncIterableIterator<object> {
   if (source.refusal) throw source.refusal;
-  const waiting: object[] = [];
+  const { phase } = (context as { stream?: StreamRequest }).stream ?? {};
+  // Nobody has missed anything: there is no past here.
+  if (phase === 'catchUp') return only({ mark: { position: '0', cursor: 'beginning' } });
+  const waiting: object[] = phase === 'live' ? [{ mark: { position: '0', cursor: 'beginning' } }] : [];
   let ended: { readonly error: Error | undefined } | undefined;
   let wake: () => void = () => undefined;
   const stream: OpenStream = {
@@ -62,7 +70,8 @@ function openStream(
     args,
     context,
     push(payload) {
-      waiting.push(payload);
+      const { cursor } = payload as { cursor?: string };
+      waiting.push({ ...payload, ...(cursor === undefined ? {} : { place: { cursor } }) });
       wake();
     },
     end(error) {

@@ -1,0 +1,129 @@
+/**
+ * What makes two subscriptions the same one: the operation without its names (of itself, of fragments, of variables), the
+ * values of the variables it uses, and whatever the answer depends on of who asks. Where to begin (`since`) is not part of it:
+ * what happens is the same for all.
+ */
+import {
+  Kind,
+  print,
+  valueFromASTUntyped,
+  visit,
+  type ASTNode,
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  type OperationDefinitionNode,
+  type SelectionNode,
+  type SelectionSetNode,
+} from 'graphql';
+import type { Identity } from '../../platform/identity/identity.js';
+
+export interface NormalisedOperation {
+  /** The operation with its fragments in place and its variables numbered. */
+  readonly text: string;
+  /** Names of the variables in the order of their numbers. */
+  readonly variables: readonly string[];
+  /** Values of those that are not given. */
+  readonly defaults: Readonly<Record<string, unknown>>;
+}
+
+/** Fragments that spread each other can stand for more than memory holds. Beyond this they are left as they are. */
+const maxSelections = 5_000;
+
+/** @param ignoredArgument argument of the root fields that is left out. */
+export function normalise(
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  ignoredArgument: string | undefined,
+): NormalisedOperation {
+  const fragments = new Map(
+    document.definitions.flatMap((definition) =>
+      definition.kind === Kind.FRAGMENT_DEFINITION ? [[definition.name.value, definition] as const] : [],
+    ),
+  );
+  const inlined = inlineFragments(operation.selectionSet, fragments);
+  const root = withoutArgument(inlined ?? operation.selectionSet, ignoredArgument);
+  const variables: string[] = [];
+  const numbered = visit(root as ASTNode, {
+    Variable(node) {
+      let index = variables.indexOf(node.name.value);
+      if (index === -1) index = variables.push(node.name.value) - 1;
+      return { ...node, name: { ...node.name, value: `v${index}` } };
+    },
+  });
+  const spread = inlined === undefined ? [...fragments.values()].map((fragment) => print(fragment)).join('\n') : '';
+  const defaults = Object.fromEntries(
+    (operation.variableDefinitions ?? []).flatMap(({ variable, defaultValue }) =>
+      defaultValue ? [[variable.name.value, valueFromASTUntyped(defaultValue)]] : [],
+    ),
+  );
+  return { text: `${print(numbered)}${spread}`, variables, defaults };
+}
+
+/** The key under which equal subscriptions find each other. `values`: as they came, so that what is not JSON can't be in them. */
+export function sharingKey(
+  { text, variables }: NormalisedOperation,
+  values: Readonly<Record<string, unknown>>,
+  identity: Identity | undefined,
+): string {
+  // Whoever may see the same sees the same: not the subject, and not the token, which differs with each login.
+  const authority = identity ? [identity.tenant, [...identity.scopes].sort()] : [];
+  return JSON.stringify([text, variables.map((name) => sorted(values[name])), authority]);
+}
+
+/** The value with the members of its objects in one order. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value ?? null;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, member]) => [name, sorted(member)]),
+  );
+}
+
+function inlineFragments(
+  selectionSet: SelectionSetNode,
+  fragments: ReadonlyMap<string, FragmentDefinitionNode>,
+): SelectionSetNode | undefined {
+  let left = maxSelections;
+  const inline = (set: SelectionSetNode): SelectionSetNode => ({
+    ...set,
+    selections: set.selections.flatMap((selection): SelectionNode[] => {
+      left -= 1;
+      if (left < 0) return [];
+      if (selection.kind === Kind.FRAGMENT_SPREAD) {
+        const fragment = fragments.get(selection.name.value);
+        if (!fragment) return [];
+        return [
+          {
+            kind: Kind.INLINE_FRAGMENT,
+            typeCondition: fragment.typeCondition,
+            ...(selection.directives ? { directives: selection.directives } : {}),
+            selectionSet: inline(fragment.selectionSet),
+          },
+        ];
+      }
+      return [selection.selectionSet ? { ...selection, selectionSet: inline(selection.selectionSet) } : selection];
+    }),
+  });
+  const inlined = inline(selectionSet);
+  return left < 0 ? undefined : inlined;
+}
+
+/** Without the argument in the root fields, also where they are in fragments. */
+function withoutArgument(set: SelectionSetNode, name: string | undefined): SelectionSetNode {
+  if (name === undefined) return set;
+  return {
+    ...set,
+    selections: set.selections.map((selection) => {
+      if (selection.kind === Kind.FIELD)
+        return {
+          ...selection,
+          arguments: (selection.arguments ?? []).filter((argument) => argument.name.value !== name),
+        };
+      if (selection.kind === Kind.INLINE_FRAGMENT)
+        return { ...selection, selectionSet: withoutArgument(selection.selectionSet, name) };
+      return selection;
+    }),
+  };
+}

@@ -1,0 +1,32 @@
+/** A payload as it goes to every client of a stream: executed once, written once. */
+import type { GraphQLFormattedError } from 'graphql';
+
+export interface StreamPayload {
+  /** JSON of the execution result, UTF-8. Shared: nobody may write into it. */
+  readonly bytes: Buffer;
+  /** Number of the change that it tells of; undefined for a part of a snapshot, and where the subgraph doesn't say. */
+  readonly position: bigint | undefined;
+  /** Where a client that has it goes on. */
+  readonly cursor: string | undefined;
+  /** What it is the state of: a later payload of the same key makes it obsolete. Undefined where each payload counts. */
+  readonly key: string | undefined;
+}
+
+export interface ExecutionPayload {
+  readonly data?: Readonly<Record<string, unknown>> | null;
+  readonly errors?: readonly GraphQLFormattedError[];
+  readonly extensions?: Readonly<Record<string, unknown>>;
+}
+
+/** Writes a result. */
+export function payloadOf(
+  result: ExecutionPayload,
+  place: { readonly position?: string; readonly cursor?: string; readonly key?: string } | undefined,
+): StreamPayload {
+  return {
+    bytes: Buffer.from(JSON.stringify(result)),
+    position: place?.position === undefined ? undefined : BigInt(place.position),
+    cursor: place?.cursor,
+    key: place?.key,
+  };
+}

@@ -1,0 +1,297 @@
+/**
+ * One connection that speaks graphql-transport-ws (https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md), from its
+ * first message to its close. It is authenticated by the token in `connection_init`, and ends with that token (4403), unless
+ * the client sends a new one in the payload of a `ping` before: the `pong` says until when it is good.
+ * What goes wrong with an operation ends that operation with one `error`, and no other.
+ *
+ * The protocol is spoken here, and not by `makeServer` of graphql-ws, because that serialises each payload for each socket and
+ * keeps a generator for each subscription: of ten thousand sockets that wait for the same payload, each would pay for all of it.
+ */
+import type { GraphQLFormattedError } from 'graphql';
+import {
+  CloseCode,
+  MessageType,
+  parseMessage,
+  type ConnectionInitMessage,
+  type Message,
+  type PingMessage,
+  type SubscribeMessage,
+} from 'graphql-ws';
+import type { RawData, WebSocket } from 'ws';
+import { messageOf } from '../../../platform/errors.js';
+import { presentable } from '../../../platform/graphql/errors.js';
+import { sameAuthority, type Identity } from '../../../platform/identity/identity.js';
+import type { GatewayContext } from '../../request-context.js';
+import type { Subscription, SubscriptionEngine } from '../../subscriptions/engine.js';
+import type { GatewayMetrics } from '../../gateway-metrics.js';
+import type { OnceRequest } from '../execute-once.js';
+import type { FindOperation } from '../operations.js';
+import { presentError, type FormatError } from '../present-error.js';
+import { SocketOperation, type FrameSink } from './socket-operation.js';
+
+/** What all connections of a gateway have in common. */
+export interface ConnectionOptions {
+  readonly engine: SubscriptionEngine;
+  readonly findOperation: FindOperation;
+  /** Answers a query or mutation. */
+  readonly executeOnce: (operation: OnceRequest) => Promise<object>;
+  /** The context of an operation. @throws FleetgraphError UNAUTHENTICATED without a good token. */
+  readonly createContext: (
+    authorization: string | undefined,
+    extensions: Readonly<Record<string, unknown>> | undefined,
+  ) => Promise<GatewayContext & { readonly identity: Identity }>;
+  readonly formatError: FormatError;
+  readonly metrics: GatewayMetrics;
+  /** Operations that may run at once on one connection. */
+  readonly maxOperations: number;
+  /** Called when the client has shown who it is. @returns a reason to refuse it. */
+  readonly onAuthenticated: (connection: Connection, identity: Identity) => string | undefined;
+}
+
+/** Bytes that may wait in this process for one socket before its streams pause. */
+const maxBufferedBytes = 65_536;
+
+// One for each of ten thousands of sockets: methods on a prototype, not closures.
+export class Connection implements FrameSink {
+  readonly #socket: WebSocket;
+  readonly #options: ConnectionOptions;
+  readonly #operations = new Map<string, SocketOperation>();
+  #authorization: string | undefined;
+  #isInitialising = false;
+  #isDraining = false;
+  identity: Identity | undefined;
+  readonly openedAtMs = Date.now();
+  /** When the last message came. */
+  heardAtMs = Date.now();
+  /** When the last operation ended, or the connection began. */
+  usedAtMs = Date.now();
+  /** Whether a ping has had no answer yet. */
+  awaitsPong = false;
+
+  constructor(socket: WebSocket, options: ConnectionOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    socket.on('message', (data: RawData, isBinary: boolean) => {
+      this.heardAtMs = Date.now();
+      if (isBinary) this.close(CloseCode.BadRequest, 'Messages are text.');
+      else void this.#receive((data as Buffer).toString('utf8'));
+    });
+    socket.on('pong', () => {
+      this.heardAtMs = Date.now();
+      this.awaitsPong = false;
+    });
+    socket.once('close', () => this.#leaveAll());
+    // The close follows; what it was is of no use to anybody.
+    socket.on('error', () => undefined);
+  }
+
+  get isAcknowledged(): boolean {
+    return this.identity !== undefined;
+  }
+
+  get operationCount(): number {
+    return this.#operations.size;
+  }
+
+  close(code: number, reason: string): void {
+    this.#leaveAll();
+    this.#socket.close(code, closeReason(reason));
+  }
+
+  /** Ends it without a word. */
+  terminate(): void {
+    this.#socket.terminate();
+  }
+
+  ping(): void {
+    this.awaitsPong = true;
+    this.#socket.ping();
+  }
+
+  /** Sends a frame. @returns false when the socket has enough for now: its operations are told when it has room again. */
+  send(frame: Buffer | string): boolean {
+    const socket = this.#socket;
+    if (socket.readyState !== socket.OPEN) return true;
+    if (this.#isDraining || socket.bufferedAmount + frame.length <= maxBufferedBytes) {
+      socket.send(frame, textFrame);
+      return !this.#isDraining;
+    }
+    this.#isDraining = true;
+    // Called when everything up to here has been handed to the kernel.
+    socket.send(frame, textFrame, () => {
+      this.#isDraining = false;
+      for (const operation of this.#operations.values()) operation.resume();
+    });
+    return false;
+  }
+
+  /** The operation has ended by itself. */
+  forget(id: string, operation: SocketOperation): void {
+    if (this.#operations.get(id) === operation) this.#operations.delete(id);
+    this.usedAtMs = Date.now();
+  }
+
+  async #receive(text: string): Promise<void> {
+    let message: Message;
+    try {
+      message = parseMessage(text);
+    } catch (error) {
+      this.close(CloseCode.BadRequest, `Invalid message: ${messageOf(error)}`);
+      return;
+    }
+    switch (message.type) {
+      case MessageType.ConnectionInit:
+        return this.#initialise(message);
+      case MessageType.Ping:
+        return this.#answerPing(message);
+      case MessageType.Subscribe:
+        return this.#subscribe(message);
+      case MessageType.Complete:
+        this.#operations.get(message.id)?.leave();
+        this.#operations.delete(message.id);
+        this.usedAtMs = Date.now();
+        return;
+      case MessageType.Pong:
+        return;
+      default:
+        this.close(CloseCode.BadRequest, `Unexpected message of type ${message.type}.`);
+    }
+  }
+
+  async #initialise({ payload }: ConnectionInitMessage): Promise<void> {
+    if (this.#isInitialising) {
+      this.close(CloseCode.TooManyInitialisationRequests, 'Too many initialisation requests');
+      return;
+    }
+    this.#isInitialising = true;
+    const identity = await this.#authenticate(payload);
+    if (!identity) return;
+    const refusal = this.#options.onAuthenticated(this, identity);
+    if (refusal !== undefined) {
+      this.close(tryAgainLater, refusal);
+      return;
+    }
+    this.identity = identity;
+    this.send(JSON.stringify({ type: MessageType.ConnectionAck }));
+  }
+
+  /** A ping with a token is a new token for the connection. */
+  async #answerPing({ payload }: PingMessage): Promise<void> {
+    const before = this.identity;
+    if (!before || authorizationOf(payload) === undefined) {
+      this.send(JSON.stringify({ type: MessageType.Pong, ...(payload === undefined ? {} : { payload }) }));
+      return;
+    }
+    const identity = await this.#authenticate(payload);
+    if (!identity) return;
+    if (identity.tenant !== before.tenant || identity.subject !== before.subject) {
+      this.close(CloseCode.Forbidden, 'The new token is of somebody else. Connect again with it.');
+      return;
+    }
+    this.identity = identity;
+    for (const operation of this.#operations.values()) operation.authorizeAnew(sameAuthority(before, identity));
+    const expiresAt = new Date(identity.expiresAtMs).toISOString();
+    this.send(JSON.stringify({ type: MessageType.Pong, payload: { authorized: true, expiresAt } }));
+  }
+
+  /** Who the token in the payload is of; closes the connection if it is not good. */
+  async #authenticate(payload: Readonly<Record<string, unknown>> | undefined): Promise<Identity | undefined> {
+    const authorization = authorizationOf(payload);
+    try {
+      const { identity } = await this.#options.createContext(authorization, undefined);
+      this.#authorization = authorization;
+      return identity;
+    } catch (error) {
+      const known = presentable(error);
+      this.close(
+        known?.code === 'UNAVAILABLE' ? tryAgainLater : CloseCode.Forbidden,
+        known?.message ?? 'The token could not be verified.',
+      );
+      return undefined;
+    }
+  }
+
+  async #subscribe({ id, payload }: SubscribeMessage): Promise<void> {
+    if (!this.isAcknowledged) {
+      this.close(CloseCode.Unauthorized, 'Unauthorized');
+      return;
+    }
+    if (this.#operations.has(id)) {
+      this.close(CloseCode.SubscriberAlreadyExists, `Subscriber for ${id} already exists`);
+      return;
+    }
+    if (this.#operations.size >= this.#options.maxOperations) {
+      this.#options.metrics.refused.inc({ limit: 'operations_per_connection' });
+      const message = `A connection runs at most ${this.#options.maxOperations} operations at once. End one of them first.`;
+      this.sendError(id, [{ message, extensions: { code: 'RATE_LIMITED' } }]);
+      return;
+    }
+    const operation = new SocketOperation(id, this);
+    this.#operations.set(id, operation);
+    try {
+      await this.#begin(operation, payload);
+    } catch (error) {
+      if (operation.hasEnded) return;
+      operation.error([presentError(error, this.#options.formatError)]);
+    }
+  }
+
+  async #begin(operation: SocketOperation, payload: SubscribeMessage['payload']): Promise<void> {
+    const { engine, findOperation, formatError } = this.#options;
+    const operationName = payload.operationName ?? undefined;
+    const found = findOperation({ query: payload.query, operationName });
+    if (!('document' in found)) {
+      operation.error(found.map((fault) => presentError(fault, formatError)));
+      return;
+    }
+    const variables = payload.variables ?? {};
+    const extensions = payload.extensions ?? undefined;
+    const contextNow = () => this.#options.createContext(this.#authorization, extensions);
+    const context = await contextNow();
+    if (operation.hasEnded) return;
+    if (found.isSubscription) {
+      const request = { document: found.document, operationName, variables };
+      operation.run({
+        begin: (since): Subscription => engine.subscribe({ ...request, context, since }, operation),
+        beginAnew: async (since): Promise<Subscription> =>
+          engine.subscribe({ ...request, context: await contextNow(), since }, operation),
+        present: (error) => [presentError(error, formatError)],
+      });
+      return;
+    }
+    const result = await this.#options.executeOnce({ operation: found, operationName, variables, context });
+    if (operation.hasEnded) return;
+    this.send(JSON.stringify({ id: operation.id, type: MessageType.Next, payload: result }));
+    operation.complete();
+  }
+
+  sendError(id: string, errors: readonly GraphQLFormattedError[]): void {
+    this.send(JSON.stringify({ id, type: MessageType.Error, payload: errors }));
+  }
+
+  #leaveAll(): void {
+    for (const operation of this.#operations.values()) operation.leave();
+    this.#operations.clear();
+  }
+}
+
+const textFrame = { binary: false } as const;
+
+/** Close code for "come back in a moment" (IANA registry of WebSocket close codes). */
+export const tryAgainLater = 1013;
+
+/** The token in a payload: `authorization` (or `Authorization`) with "Bearer …", or `token` without. */
+function authorizationOf(payload: Readonly<Record<string, unknown>> | undefined): string | undefined {
+  const authorization = payload?.['authorization'] ?? payload?.['Authorization'];
+  if (typeof authorization === 'string') return authorization;
+  const token = payload?.['token'];
+  return typeof token === 'string' ? `Bearer ${token}` : undefined;
+}
+
+/** A close frame holds 123 bytes of reason (RFC 6455, section 5.5). */
+function closeReason(message: string): string {
+  return Buffer.from(message)
+    .subarray(0, 123)
+    .toString('utf8')
+    .replace(/\uFFFD+$/, '');
+}

@@ -1,0 +1,108 @@
+/** One operation of a connection: the subscriber that the engine knows, and the frames that the client sees. */
+import type { GraphQLFormattedError } from 'graphql';
+import { MessageType } from 'graphql-ws';
+import type { Subscription } from '../../subscriptions/engine.js';
+import type { Subscriber } from '../../subscriptions/member.js';
+import type { StreamPayload } from '../../subscriptions/payload.js';
+
+/** The connection, as its operations know it. */
+export interface FrameSink {
+  /** Sends a frame. @returns false when the socket has enough for now: `resume` is called when it has room again. */
+  send(frame: Buffer | string): boolean;
+  sendError(id: string, errors: readonly GraphQLFormattedError[]): void;
+  /** The operation has ended by itself. */
+  forget(id: string, operation: SocketOperation): void;
+}
+
+/** How the subscription of an operation is begun, and begun anew with another token. */
+export interface Beginning {
+  readonly begin: (since: string | undefined) => Subscription;
+  readonly beginAnew: (since: string | undefined) => Promise<Subscription>;
+  readonly present: (error: unknown) => readonly GraphQLFormattedError[];
+}
+
+export class SocketOperation implements Subscriber {
+  readonly id: string;
+  readonly #connection: FrameSink;
+  /** What comes before the payload in each frame. JSON with everything beyond ASCII escaped, so that it is one byte a character. */
+  readonly #prefix: string;
+  #subscription: Subscription | undefined;
+  #beginning: Beginning | undefined;
+  hasEnded = false;
+
+  constructor(id: string, connection: FrameSink) {
+    this.id = id;
+    this.#connection = connection;
+    this.#prefix = `{"id":${asciiJson(id)},"type":"${MessageType.Next}","payload":`;
+  }
+
+  run(beginning: Beginning): void {
+    this.#beginning = beginning;
+    this.#subscription = beginning.begin(undefined);
+  }
+
+  /** The connection has a new token. */
+  authorizeAnew(isSameAuthority: boolean): void {
+    const beginning = this.#beginning;
+    const before = this.#subscription;
+    if (!beginning || !before || isSameAuthority) return;
+    const since = before.cursor();
+    before.leave();
+    this.#subscription = undefined;
+    beginning.beginAnew(since).then(
+      (subscription) => {
+        if (this.hasEnded) subscription.leave();
+        else this.#subscription = subscription;
+      },
+      (error: unknown) => {
+        if (!this.hasEnded) this.error(beginning.present(error));
+      },
+    );
+  }
+
+  next({ bytes }: StreamPayload): boolean {
+    const prefix = this.#prefix;
+    const frame = Buffer.allocUnsafe(prefix.length + bytes.length + 1);
+    frame.write(prefix, 0, 'latin1');
+    bytes.copy(frame, prefix.length);
+    frame[frame.length - 1] = closingBrace;
+    return this.#connection.send(frame);
+  }
+
+  complete(): void {
+    this.#end();
+    this.#connection.send(JSON.stringify({ id: this.id, type: MessageType.Complete }));
+  }
+
+  error(errors: readonly GraphQLFormattedError[]): void {
+    this.#end();
+    this.#connection.sendError(this.id, errors);
+  }
+
+  /** The socket has room again. */
+  resume(): void {
+    this.#subscription?.resume();
+  }
+
+  /** The client wants no more of it. */
+  leave(): void {
+    this.hasEnded = true;
+    this.#subscription?.leave();
+    this.#subscription = undefined;
+  }
+
+  #end(): void {
+    this.hasEnded = true;
+    this.#subscription = undefined;
+    this.#connection.forget(this.id, this);
+  }
+}
+
+const closingBrace = '}'.charCodeAt(0);
+
+function asciiJson(text: string): string {
+  return JSON.stringify(text).replaceAll(
+    /[\u007f-\uffff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
