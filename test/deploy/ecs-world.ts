@@ -1,4 +1,4 @@
-/** The CloudFormation template, with its conditions decided: a bus of its own, or MSK. */
+/** The CloudFormation template, with its conditions decided: a bus of its own or MSK, devices with certificates or not. */
 import { parse } from 'yaml';
 import { read } from '../docs/repository.js';
 
@@ -6,6 +6,7 @@ export interface Container {
   readonly Name: string;
   readonly Image: unknown;
   readonly Essential?: boolean;
+  readonly EntryPoint?: readonly string[];
   readonly Command?: readonly string[];
   readonly Memory: number;
   readonly StopTimeout?: number;
@@ -13,7 +14,11 @@ export interface Container {
   readonly PortMappings?: readonly { readonly ContainerPort: number }[];
   readonly Environment?: readonly { readonly Name: string; readonly Value: unknown }[];
   readonly Secrets?: readonly { readonly Name: string; readonly ValueFrom: unknown }[];
-  readonly MountPoints?: readonly { readonly SourceVolume: string }[];
+  readonly MountPoints?: readonly {
+    readonly SourceVolume: string;
+    readonly ContainerPath: string;
+    readonly ReadOnly?: boolean;
+  }[];
   readonly DependsOn?: readonly { readonly ContainerName: string; readonly Condition: string }[];
   readonly HealthCheck?: { readonly Command: readonly string[] };
   readonly LogConfiguration?: { readonly LogDriver: string };
@@ -34,36 +39,49 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const isNoValue = (value: unknown) => isObject(value) && value['Ref'] === 'AWS::NoValue';
 
+/** What is decided when the stack is made; default: a bus of its own, and no certificates. */
+export interface Choices {
+  readonly ownBus?: boolean;
+  readonly deviceTls?: boolean;
+}
+
 /** Takes the branch of every Fn::If, and the default of every parameter that has one. */
-function decide(value: unknown, ownBus: boolean): unknown {
-  if (Array.isArray(value)) return value.map((item) => decide(item, ownBus)).filter((item) => !isNoValue(item));
+function decide(value: unknown, choices: Choices): unknown {
+  if (Array.isArray(value)) return value.map((item) => decide(item, choices)).filter((item) => !isNoValue(item));
   if (!isObject(value)) return value;
   if (Array.isArray(value['Fn::If'])) {
     const [condition, then, otherwise] = value['Fn::If'] as readonly unknown[];
-    return decide((condition === 'OwnBus') === ownBus ? then : otherwise, ownBus);
+    return decide(holds(condition, choices) ? then : otherwise, choices);
   }
   const parameter = typeof value['Ref'] === 'string' ? template.Parameters[value['Ref']] : undefined;
   if (parameter?.Default !== undefined && parameter.Default !== '') return String(parameter.Default);
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, decide(item, ownBus)]));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, decide(item, choices)]));
 }
 
-export function resource(name: string): Readonly<Record<string, unknown>> {
-  return decide(template.Resources[name]?.Properties, true) as Readonly<Record<string, unknown>>;
+function holds(condition: unknown, { ownBus = true, deviceTls = false }: Choices): boolean {
+  const conditions: Readonly<Record<string, boolean>> = { OwnBus: ownBus, ForeignBus: !ownBus, DeviceTls: deviceTls };
+  const held = conditions[String(condition)];
+  if (held === undefined) throw new Error(`deploy/ecs/fleetgraph.yaml asks for a condition ${String(condition)}`);
+  return held;
 }
 
-export function containers(options: { ownBus: boolean } = { ownBus: true }): readonly Container[] {
-  return decide(template.Resources['Task']?.Properties['ContainerDefinitions'], options.ownBus) as readonly Container[];
+export function resource(name: string, choices: Choices = {}): Readonly<Record<string, unknown>> {
+  return decide(template.Resources[name]?.Properties, choices) as Readonly<Record<string, unknown>>;
 }
 
-export function container(name: string): Container {
-  const found = containers().find(({ Name }) => Name === name);
+export function containers(choices: Choices = {}): readonly Container[] {
+  return decide(template.Resources['Task']?.Properties['ContainerDefinitions'], choices) as readonly Container[];
+}
+
+export function container(name: string, choices: Choices = {}): Container {
+  const found = containers(choices).find(({ Name }) => Name === name);
   if (found === undefined) throw new Error(`deploy/ecs/fleetgraph.yaml has no container ${name}`);
   return found;
 }
 
 /** Containers that run roles: fleetgraph's image as it is. */
-export function roleContainers(options?: { ownBus: boolean }): readonly Container[] {
-  return containers(options).filter(({ Command }) => Command?.[1] === '--roles');
+export function roleContainers(choices: Choices = {}): readonly Container[] {
+  return containers(choices).filter(({ Command }) => Command?.[1] === '--roles');
 }
 
 /** What the container finds in its environment; a secret or a parameter without default is `stand-in`. */
