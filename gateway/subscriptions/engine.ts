@@ -30,6 +30,8 @@ export interface SubscriptionRequest {
 export interface Subscription {
   /** The client has room again, after it said that it had none. */
   resume(): void;
+  /** The client has a new token, with which it may see the same. */
+  renew(context: GatewayContext): void;
   /** The client is gone. Nothing comes any more. */
   leave(): void;
   /** Cursor of the last payload that was sent; undefined if its field has none. */
@@ -146,6 +148,7 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
       });
       return {
         resume: () => member.resume(),
+        renew: (renewed) => void (member.context = renewed),
         leave() {
           if (member.hasEnded) return;
           metrics.ended.inc({ reason: 'left' });

@@ -33,7 +33,8 @@ export interface MemberEvents {
 
 // Tens of thousands of them are idle at once: methods on a prototype, and a queue only while something waits.
 export class Member {
-  readonly context: GatewayContext;
+  /** Changes when the client has a new token. */
+  context: GatewayContext;
   readonly #subscriber: Subscriber;
   readonly #events: MemberEvents;
   readonly #limits: QueueLimits;

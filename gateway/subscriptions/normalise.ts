@@ -26,7 +26,7 @@ export interface NormalisedOperation {
   readonly defaults: Readonly<Record<string, unknown>>;
 }
 
-/** Fragments that spread each other can stand for more than memory holds. Beyond this they are left as they are. */
+/** Fragments that spread each other can stand for more than memory holds. Beyond this the operation is taken as it is written. */
 const maxSelections = 5_000;
 
 /** @param ignoredArgument argument of the root fields that is left out. */
@@ -41,22 +41,25 @@ export function normalise(
     ),
   );
   const inlined = inlineFragments(operation.selectionSet, fragments);
-  const root = withoutArgument(inlined ?? operation.selectionSet, ignoredArgument);
+  const defaults = Object.fromEntries(
+    (operation.variableDefinitions ?? []).flatMap(({ variable, defaultValue }) =>
+      defaultValue ? [[variable.name.value, valueFromASTUntyped(defaultValue)]] : [],
+    ),
+  );
+  if (inlined === undefined) {
+    // As it is written, with everything that it may use.
+    const names = (operation.variableDefinitions ?? []).map(({ variable }) => variable.name.value);
+    return { text: document.definitions.map((definition) => print(definition)).join('\n'), variables: names, defaults };
+  }
   const variables: string[] = [];
-  const numbered = visit(root as ASTNode, {
+  const numbered = visit(withoutArgument(inlined, ignoredArgument) as ASTNode, {
     Variable(node) {
       let index = variables.indexOf(node.name.value);
       if (index === -1) index = variables.push(node.name.value) - 1;
       return { ...node, name: { ...node.name, value: `v${index}` } };
     },
   });
-  const spread = inlined === undefined ? [...fragments.values()].map((fragment) => print(fragment)).join('\n') : '';
-  const defaults = Object.fromEntries(
-    (operation.variableDefinitions ?? []).flatMap(({ variable, defaultValue }) =>
-      defaultValue ? [[variable.name.value, valueFromASTUntyped(defaultValue)]] : [],
-    ),
-  );
-  return { text: `${print(numbered)}${spread}`, variables, defaults };
+  return { text: print(numbered), variables, defaults };
 }
 
 /** The key under which equal subscriptions find each other. `values`: as they came, so that what is not JSON can't be in them. */

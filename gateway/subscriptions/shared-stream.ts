@@ -139,8 +139,10 @@ export function createSharedStream(options: SharedStreamOptions): SharedStream {
         overIfEmpty();
         return;
       }
+      // Its client may have a new one when this one ends.
+      const { context } = member;
       try {
-        await follow(member.context, () => {
+        await follow(context, () => {
           if (interruptedAt !== undefined) log.info({ subgraph }, 'a stream was taken up again');
           interruptedAt = undefined;
           attempt = 0;
@@ -150,7 +152,7 @@ export function createSharedStream(options: SharedStreamOptions): SharedStream {
         return;
       } catch (error) {
         if (left.signal.aborted) return;
-        const isTokenOver = isUnauthenticated(error) && expiryOf(member) <= Date.now() + 1_000;
+        const isTokenOver = isUnauthenticated(error) && (context.identity?.expiresAtMs ?? 0) <= Date.now() + 1_000;
         const canResume = cursor !== undefined && (isTokenOver || isInterruption(error));
         interruptedAt ??= performance.now();
         if (!canResume || performance.now() - interruptedAt > options.resumeForMs) {
@@ -159,8 +161,8 @@ export function createSharedStream(options: SharedStreamOptions): SharedStream {
         }
         log.debug({ subgraph, err: error }, 'a stream broke off and is taken up again');
         // The transport ends those whose token is over; what they don't get they may not have.
-        if (isTokenOver) members.delete(member);
-        else await pause(20 + backoffMs(attempt, 50, 2_000), left.signal);
+        if (isTokenOver && member.context === context) members.delete(member);
+        if (!isTokenOver) await pause(20 + backoffMs(attempt, 50, 2_000), left.signal);
       }
     }
   };

@@ -7,7 +7,7 @@ export interface OpenStream {
   readonly field: string;
   readonly args: Readonly<Record<string, unknown>>;
   readonly context: RequestContext;
-  /** Gives a payload of the field. */
+  /** Gives a payload of the field; its `place` says where in the stream it is, and what it is the state of. */
   push(payload: object): void;
   /** Ends the stream; with an error if there is one. */
   end(error?: Error): void;
@@ -71,7 +71,7 @@ function openStream(
     context,
     push(payload) {
       const { cursor } = payload as { cursor?: string };
-      waiting.push({ ...payload, ...(cursor === undefined ? {} : { place: { cursor } }) });
+      waiting.push({ ...(cursor === undefined ? {} : { place: { cursor } }), ...payload });
       wake();
     },
     end(error) {

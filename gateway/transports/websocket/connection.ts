@@ -189,7 +189,9 @@ export class Connection implements FrameSink {
       return;
     }
     this.identity = identity;
-    for (const operation of this.#operations.values()) operation.authorizeAnew(sameAuthority(before, identity));
+    await Promise.all(
+      [...this.#operations.values()].map((operation) => operation.authorizeAnew(sameAuthority(before, identity))),
+    );
     const expiresAt = new Date(identity.expiresAtMs).toISOString();
     this.send(JSON.stringify({ type: MessageType.Pong, payload: { authorized: true, expiresAt } }));
   }
@@ -251,12 +253,14 @@ export class Connection implements FrameSink {
     if (operation.hasEnded) return;
     if (found.isSubscription) {
       const request = { document: found.document, operationName, variables };
-      operation.run({
-        begin: (since): Subscription => engine.subscribe({ ...request, context, since }, operation),
-        beginAnew: async (since): Promise<Subscription> =>
-          engine.subscribe({ ...request, context: await contextNow(), since }, operation),
-        present: (error) => [presentError(error, formatError)],
-      });
+      operation.run(
+        {
+          begin: (now, since): Subscription => engine.subscribe({ ...request, context: now, since }, operation),
+          contextNow,
+          present: (error) => [presentError(error, formatError)],
+        },
+        context,
+      );
       return;
     }
     const result = await this.#options.executeOnce({ operation: found, operationName, variables, context });

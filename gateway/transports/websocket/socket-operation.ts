@@ -1,6 +1,7 @@
 /** One operation of a connection: the subscriber that the engine knows, and the frames that the client sees. */
 import type { GraphQLFormattedError } from 'graphql';
 import { MessageType } from 'graphql-ws';
+import type { GatewayContext } from '../../request-context.js';
 import type { Subscription } from '../../subscriptions/engine.js';
 import type { Subscriber } from '../../subscriptions/member.js';
 import type { StreamPayload } from '../../subscriptions/payload.js';
@@ -16,8 +17,9 @@ export interface FrameSink {
 
 /** How the subscription of an operation is begun, and begun anew with another token. */
 export interface Beginning {
-  readonly begin: (since: string | undefined) => Subscription;
-  readonly beginAnew: (since: string | undefined) => Promise<Subscription>;
+  readonly begin: (context: GatewayContext, since: string | undefined) => Subscription;
+  /** The context with the token that the connection has now. */
+  readonly contextNow: () => Promise<GatewayContext>;
   readonly present: (error: unknown) => readonly GraphQLFormattedError[];
 }
 
@@ -36,28 +38,28 @@ export class SocketOperation implements Subscriber {
     this.#prefix = `{"id":${asciiJson(id)},"type":"${MessageType.Next}","payload":`;
   }
 
-  run(beginning: Beginning): void {
+  run(beginning: Beginning, context: GatewayContext): void {
     this.#beginning = beginning;
-    this.#subscription = beginning.begin(undefined);
+    this.#subscription = beginning.begin(context, undefined);
   }
 
-  /** The connection has a new token. */
-  authorizeAnew(isSameAuthority: boolean): void {
+  /** The connection has a new token: what it may not see any more ends, the rest goes on where it is. */
+  async authorizeAnew(isSameAuthority: boolean): Promise<void> {
     const beginning = this.#beginning;
-    const before = this.#subscription;
-    if (!beginning || !before || isSameAuthority) return;
-    const since = before.cursor();
-    before.leave();
-    this.#subscription = undefined;
-    beginning.beginAnew(since).then(
-      (subscription) => {
-        if (this.hasEnded) subscription.leave();
-        else this.#subscription = subscription;
-      },
-      (error: unknown) => {
-        if (!this.hasEnded) this.error(beginning.present(error));
-      },
-    );
+    if (!beginning || !this.#subscription) return;
+    try {
+      const context = await beginning.contextNow();
+      const before = this.#subscription;
+      if (!before) return;
+      if (isSameAuthority) {
+        before.renew(context);
+        return;
+      }
+      before.leave();
+      this.#subscription = beginning.begin(context, before.cursor());
+    } catch (error) {
+      if (!this.hasEnded) this.error(beginning.present(error));
+    }
   }
 
   next({ bytes }: StreamPayload): boolean {
