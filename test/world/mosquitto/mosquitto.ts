@@ -1,6 +1,6 @@
 /** A real Mosquitto in a process of its own, with the rules that docs/mqtt.md promises devices. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, renameSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -37,13 +37,16 @@ export async function startMosquitto(
   const passwords = join(dirname(binary), '..', 'bin', 'mosquitto_passwd');
   const allowed: string[] = [];
 
+  // Files are replaced, not written into: it may be reading them for the change before.
   const addPassword = (username: string, password: string): void => {
-    execFileSync(passwords, ['-b', file('passwords'), username, password], { stdio: 'pipe' });
-    chmodSync(file('passwords'), 0o644);
+    copyFileSync(file('passwords'), file('passwords.new'));
+    execFileSync(passwords, ['-b', file('passwords.new'), username, password], { stdio: 'pipe' });
+    chmodSync(file('passwords.new'), 0o644);
+    renameSync(file('passwords.new'), file('passwords'));
   };
-  const writeAcl = (): void =>
+  const writeAcl = (): void => {
     writeFileSync(
-      file('acl'),
+      file('acl.new'),
       [
         `user ${bridge.username}`,
         'topic read fleet/#',
@@ -54,6 +57,8 @@ export async function startMosquitto(
       ].join('\n'),
       { mode: 0o644 },
     );
+    renameSync(file('acl.new'), file('acl'));
+  };
   writeFileSync(file('passwords'), '');
   addPassword(bridge.username, bridge.password);
   writeAcl();
