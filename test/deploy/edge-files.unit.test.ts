@@ -18,8 +18,8 @@ const askedByEmqx = new Set(
   [...textOf('deploy/emqx').matchAll(/\$\{\??([A-Z][A-Z0-9_]+)\}/g)].map(([, name]) => name ?? ''),
 );
 
-/** Those that the programs read themselves: EMQX_NODE__COOKIE is node.cookie. */
-const isOwn = (name: string) => name.startsWith('EMQX_');
+/** Those that the programs read themselves: EMQX_NODE__COOKIE is node.cookie, GOMEMLIMIT is of Go's runtime. */
+const isOwn = (name: string) => name.startsWith('EMQX_') || name === 'GOMEMLIMIT';
 
 const edge = [
   ['traefik', askedByTraefik],

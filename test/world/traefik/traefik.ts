@@ -37,6 +37,8 @@ export interface Traefik extends AsyncDisposable {
   readonly url: string;
   /** Root of an entry point, by its name in the static file. */
   entryPoint(name: string): string;
+  /** Of its process. */
+  readonly pid: number;
   /** What it has logged so far. */
   log(): string;
   /** Entries of the access log so far. */
@@ -83,6 +85,7 @@ export async function startTraefik(options: TraefikOptions): Promise<Traefik> {
   const traefik: Traefik = {
     url: `${scheme}://127.0.0.1:${ports.get(main)}`,
     entryPoint,
+    pid: child.pid ?? 0,
     log: () => log,
     requests: () =>
       log
