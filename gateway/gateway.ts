@@ -56,6 +56,8 @@ export interface GatewayRoleOptions {
 /** More tokens than any operation that a person writes; what is longer is refused before it is parsed whole. */
 const maxTokens = 15_000;
 const maxDepth = 15;
+/** Over how long the sockets are closed at a stop, at most: all at once, their clients would come again at once. */
+const maxSpreadMs = 5_000;
 
 /** Makes the role. It serves the graph over HTTP and WebSocket at /graphql of `config.ports.gateway`. */
 export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
@@ -135,7 +137,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       addAuthRoutes(app, { verifyToken, ...(options.jwks ? { jwks: options.jwks } : {}) });
       if (config.explorer) await addExplorerRoutes(app, options.developmentToken);
       webSocket = serveWebSocket({
-        ...{ httpServer: app.server, engine, findOperation, formatError, metrics },
+        ...{ httpServer: app.server, engine, findOperation, formatError, metrics, limits: config.webSocketLimits },
         executeOnce: createExecuteOnce(server),
         createContext: (authorization, extensions) =>
           createContext({ authorization, ...credentialsIn(extensions) }, verifyToken),
@@ -152,10 +154,10 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       await awaited?.stop();
       if (!draining && port !== undefined) {
         draining = true;
-        await pause((options.drainMs ?? 0) / 2);
+        await pause(options.drainMs ?? 0);
       }
       // Sockets first: their clients resume elsewhere while requests in hand are still answered.
-      await webSocket?.stop((options.drainMs ?? 0) / 2);
+      await webSocket?.stop(Math.min(options.drainMs ?? 0, maxSpreadMs));
       await server?.stop();
       await app?.close();
       await closeUpstreams?.();

@@ -66,6 +66,9 @@ export const settings = {
   STARTUP_TIMEOUT_MS: positiveInteger.default(60_000),
   SHUTDOWN_TIMEOUT_MS: positiveInteger.default(20_000),
   GATEWAY_DRAIN_MS: z.coerce.number().int().min(0).default(0),
+  GATEWAY_MAX_CONNECTIONS: positiveInteger.default(50_000),
+  GATEWAY_MAX_CONNECTIONS_PER_TENANT: positiveInteger.default(20_000),
+  GATEWAY_MAX_OPERATIONS_PER_CONNECTION: positiveInteger.default(100),
   EXPLORER: flag.default(true),
   KAFKA_BROKERS: brokerList.optional(),
   KAFKA_TLS: flag.default(false),
@@ -189,6 +192,12 @@ export interface Config {
   readonly shutdownTimeoutMs: number;
   /** How long the gateway is not ready any more before it closes anything, for a balancer to notice. */
   readonly gatewayDrainMs: number;
+  /** Of one gateway. */
+  readonly webSocketLimits: {
+    readonly connections: number;
+    readonly connectionsPerTenant: number;
+    readonly operationsPerConnection: number;
+  };
   readonly explorer: boolean;
 }
 
@@ -252,6 +261,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     startupTimeoutMs: value.STARTUP_TIMEOUT_MS,
     shutdownTimeoutMs: value.SHUTDOWN_TIMEOUT_MS,
     gatewayDrainMs: value.GATEWAY_DRAIN_MS,
+    webSocketLimits: {
+      connections: value.GATEWAY_MAX_CONNECTIONS,
+      connectionsPerTenant: value.GATEWAY_MAX_CONNECTIONS_PER_TENANT,
+      operationsPerConnection: value.GATEWAY_MAX_OPERATIONS_PER_CONNECTION,
+    },
     explorer: value.EXPLORER,
   };
 }

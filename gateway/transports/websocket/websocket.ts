@@ -28,10 +28,7 @@ export interface WebSocketLimits {
   readonly idleMs: number;
 }
 
-export const defaultLimits: WebSocketLimits = {
-  connections: 50_000,
-  connectionsPerTenant: 20_000,
-  operationsPerConnection: 100,
+const timeouts = {
   initTimeoutMs: 5_000,
   keepAliveMs: 15_000,
   idleMs: 600_000,
@@ -44,11 +41,12 @@ const sweepMs = 250;
 export function serveWebSocket(
   options: Omit<ConnectionOptions, 'onAuthenticated' | 'maxOperations'> & {
     readonly httpServer: Server;
-    readonly limits?: Partial<WebSocketLimits>;
+    readonly limits: Pick<WebSocketLimits, 'connections' | 'connectionsPerTenant' | 'operationsPerConnection'> &
+      Partial<WebSocketLimits>;
   },
 ): WebSocketTransport {
   const { metrics } = options;
-  const limits = { ...defaultLimits, ...options.limits };
+  const limits = { ...timeouts, ...options.limits };
   const connections = new Set<Connection>();
   const ofTenant = new Map<string, number>();
   let isStopping = false;
