@@ -9,6 +9,7 @@ import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
 import type { SubgraphSources } from '../supergraph/subgraph-sources.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
+import { batchEntities } from './entity-batches.js';
 import { executeEvent } from './execute-event.js';
 import { Member, type MemberEvents, type Subscriber } from './member.js';
 import { sharingKey } from './normalise.js';
@@ -60,7 +61,8 @@ export interface SubscriptionEngineOptions {
 }
 
 export function createSubscriptionEngine(options: SubscriptionEngineOptions): SubscriptionEngine {
-  const { metrics, formatError, sources, queueLimits = { payloads: 1_000, bytes: 4_194_304 } } = options;
+  const { metrics, formatError, queueLimits = { payloads: 1_000, bytes: 4_194_304 } } = options;
+  const sources = batchEntities(options.sources);
   const planSubscription = createSubscriptionPlanner(options);
   const streams = new Map<string, SharedStream>();
   const streamOf = new WeakMap<Member, SharedStream>();
