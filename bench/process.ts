@@ -1,5 +1,5 @@
 /** Child processes of a benchmark: the platform itself, and the peers it is measured beside. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -108,4 +108,13 @@ export async function startPlatformProcess(
       if (options.profile !== true) await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Binds all threads of a process to one core, where `taskset` is there; elsewhere the scheduler decides. */
+export function pinToCore(pid: number, core: number): void {
+  try {
+    execFileSync('taskset', ['-a', '-cp', String(core), String(pid)], { stdio: 'ignore' });
+  } catch {
+    console.warn('taskset is not there: processes are not bound to cores.');
+  }
 }

@@ -116,13 +116,13 @@ export class Member {
     if (this.#state === 'live') this.#flush();
   }
 
-  /** Ends it, after what waits for it. */
+  /** Ends it, after what waits for it; after an orderly end of the stream also after what it has yet to catch up with. */
   end(ending: Ending): void {
     if (this.#state === 'ended') return;
     this.#ending ??= ending;
     if (this.#state === 'live') this.#flush();
-    // It can't be made whole any more: what it waited for doesn't come.
-    else this.#finish(ending.kind);
+    // With a failure it can't be made whole any more. After an orderly end it still gets what it has missed.
+    else if (ending.kind === 'error') this.#finish(ending.kind);
   }
 
   /** The client is gone. */

@@ -55,7 +55,8 @@ export function createSharedStream(options: SharedStreamOptions): SharedStream {
   const used = new Set(plan.primary.variableUsages ?? []);
   const variables = Object.fromEntries(Object.entries(options.variables).filter(([name]) => used.has(name)));
   const members = new Set<Member>();
-  const left = new AbortController();
+  const following = new AbortController();
+  const reading = new AbortController();
   const reads = createSharedReads<Page>();
   let isOver = false;
   let cursor: string | undefined;
@@ -102,7 +103,7 @@ export function createSharedStream(options: SharedStreamOptions): SharedStream {
     if (!resumption) opened();
     const ordered = inOrder(maxExecuting, deliver);
     try {
-      for await (const event of upstreams.subscribe(subgraph, operation, left.signal)) {
+      for await (const event of upstreams.subscribe(subgraph, operation, following.signal)) {
         onEvent();
         const mark = markOf(event);
         if (mark) {
@@ -119,16 +120,19 @@ export function createSharedStream(options: SharedStreamOptions): SharedStream {
     }
   };
 
-  const endAll = (error?: unknown): void => {
+  const failAll = (error: unknown): void => {
+    const failed = [...members];
+    members.clear();
+    overIfEmpty();
+    for (const member of failed) member.end({ kind: 'error', errors: options.present(error, member.cursor) });
+  };
+
+  /** The subgraph has nothing more. Who is still catching up goes on with that; nobody joins any more. */
+  const completeAll = (): void => {
     isOver = true;
-    left.abort();
     options.onOver();
-    for (const member of [...members]) {
-      members.delete(member);
-      member.end(
-        error === undefined ? { kind: 'complete' } : { kind: 'error', errors: options.present(error, member.cursor) },
-      );
-    }
+    for (const member of [...members]) member.end({ kind: 'complete' });
+    overIfEmpty();
   };
 
   const run = async (): Promise<void> => {
@@ -147,22 +151,21 @@ export function createSharedStream(options: SharedStreamOptions): SharedStream {
           interruptedAt = undefined;
           attempt = 0;
         });
-        if (left.signal.aborted) return;
-        endAll();
+        if (!following.signal.aborted) completeAll();
         return;
       } catch (error) {
-        if (left.signal.aborted) return;
+        if (following.signal.aborted) return;
         const isTokenOver = isUnauthenticated(error) && (context.identity?.expiresAtMs ?? 0) <= Date.now() + 1_000;
         const canResume = cursor !== undefined && (isTokenOver || isInterruption(error));
         interruptedAt ??= performance.now();
         if (!canResume || performance.now() - interruptedAt > options.resumeForMs) {
-          endAll(error);
+          failAll(error);
           return;
         }
         log.debug({ subgraph, err: error }, 'a stream broke off and is taken up again');
         // The transport ends those whose token is over; what they don't get they may not have.
         if (isTokenOver && member.context === context) members.delete(member);
-        if (!isTokenOver) await pause(20 + backoffMs(attempt, 50, 2_000), left.signal);
+        if (!isTokenOver) await pause(20 + backoffMs(attempt, 50, 2_000), following.signal);
       }
     }
   };
@@ -178,9 +181,9 @@ export function createSharedStream(options: SharedStreamOptions): SharedStream {
       try {
         return await readPageOnce(context, since, page);
       } catch (error) {
-        if (!isInterruption(error) || left.signal.aborted || performance.now() - startedAt > options.resumeForMs)
+        if (!isInterruption(error) || reading.signal.aborted || performance.now() - startedAt > options.resumeForMs)
           throw error;
-        await pause(20 + backoffMs(attempt, 50, 2_000), left.signal);
+        await pause(20 + backoffMs(attempt, 50, 2_000), reading.signal);
       }
     }
   };
@@ -194,7 +197,7 @@ export function createSharedStream(options: SharedStreamOptions): SharedStream {
     const payloads: StreamPayload[] = [];
     let mark: StreamMark['mark'] | undefined;
     const ordered = inOrder<StreamPayload>(maxExecuting, (payload) => payloads.push(payload));
-    for await (const event of upstreams.subscribe(subgraph, operationOf(context, since, request), left.signal)) {
+    for await (const event of upstreams.subscribe(subgraph, operationOf(context, since, request), reading.signal)) {
       const found = markOf(event);
       if (found) mark = found;
       else await ordered.add(payloadFor(event, context));
@@ -218,7 +221,7 @@ export function createSharedStream(options: SharedStreamOptions): SharedStream {
       page = mark.next;
       if (page !== undefined) continue;
       if (mark.ended) {
-        members.delete(member);
+        member.goLive(undefined);
         member.end({ kind: 'complete' });
       } else if (member.hasGap) {
         since = mark.cursor;
@@ -238,9 +241,11 @@ export function createSharedStream(options: SharedStreamOptions): SharedStream {
   };
 
   const overIfEmpty = (): void => {
-    if (members.size > 0 || isOver) return;
+    if (members.size > 0) return;
+    following.abort();
+    reading.abort();
+    if (isOver) return;
     isOver = true;
-    left.abort();
     options.onOver();
   };
 

@@ -18,6 +18,8 @@ export interface LiveSource {
   open: OpenStream[];
   /** Every stream that ever was opened, oldest first. */
   readonly opened: OpenStream[];
+  /** What a client begins with, if set; else it begins with what is pushed. */
+  snapshot: ((args: Readonly<Record<string, unknown>>) => object) | undefined;
   /** Thrown instead of opening a stream, if set. */
   refusal: Error | undefined;
   /** Gives a payload to every open stream. */
@@ -31,6 +33,7 @@ export function createLiveSource(): LiveSource {
     open: [],
     opened: [],
     refusal: undefined,
+    snapshot: undefined,
     push: (payload) => {
       for (const stream of source.open) stream.push(payload);
     },
@@ -48,8 +51,10 @@ export function createLiveSource(): LiveSource {
   return source;
 }
 
-async function* only(item: object): AsyncGenerator<object, void, undefined> {
-  yield item;
+/** Nobody has missed anything: there is no past here. */
+async function* pageOf(snapshot: object | undefined): AsyncGenerator<object, void, undefined> {
+  if (snapshot) yield { ...snapshot, place: { cursor: 'beginning' } };
+  yield { mark: { position: '0', cursor: 'beginning' } };
 }
 
 function openStream(
@@ -60,8 +65,7 @@ function openStream(
 ): AsyncIterableIterator<object> {
   if (source.refusal) throw source.refusal;
   const { phase } = (context as { stream?: StreamRequest }).stream ?? {};
-  // Nobody has missed anything: there is no past here.
-  if (phase === 'catchUp') return only({ mark: { position: '0', cursor: 'beginning' } });
+  if (phase === 'catchUp') return pageOf(source.snapshot?.(args));
   const waiting: object[] = phase === 'live' ? [{ mark: { position: '0', cursor: 'beginning' } }] : [];
   let ended: { readonly error: Error | undefined } | undefined;
   let wake: () => void = () => undefined;
