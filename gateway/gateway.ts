@@ -1,6 +1,6 @@
 /**
  * The gateway: one graph over the subgraphs. A request comes in by `transports/http.ts`, a subscription by
- * `transports/websocket.ts`; both are planned over the supergraph (`supergraph/`). Queries and mutations are executed by
+ * `transports/websocket/` or, where there are no WebSockets, `transports/http-streams.ts`; all are planned over the supergraph (`supergraph/`). Queries and mutations are executed by
  * @apollo/gateway; subscriptions, which it refuses, by `subscriptions/`: the root field is subscribed to at its subgraph,
  * and for each event the fields of other subgraphs are fetched and joined.
  */
@@ -29,6 +29,7 @@ import { buildSupergraph, executableSdl, type Supergraph } from './supergraph/su
 import { createSubscriptionEngine } from './subscriptions/engine.js';
 import { createUpstreams } from './subscriptions/upstream.js';
 import { addGraphQLRoute, httpPlugins } from './transports/http.js';
+import type { HttpStreams } from './transports/http-streams.js';
 import { createExecuteOnce } from './transports/execute-once.js';
 import { createOperations } from './transports/operations.js';
 import { serveWebSocket, type WebSocketTransport } from './transports/websocket/websocket.js';
@@ -68,6 +69,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
   let app: FastifyInstance | undefined;
   let server: ApolloServer<GatewayContext> | undefined;
   let webSocket: WebSocketTransport | undefined;
+  let httpStreams: HttpStreams | undefined;
   let closeUpstreams: (() => Promise<void>) | undefined;
   let supergraph: Supergraph | undefined;
   let awaited: SubgraphsAwaited | undefined;
@@ -133,12 +135,15 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         ...{ supergraph: currentSupergraph, rules: [depthLimit(maxDepth)], maxTokens },
       });
 
-      await addGraphQLRoute({ app, server, verifyToken, production });
+      const executeOnce = createExecuteOnce(server);
+      const limits = config.webSocketLimits;
+      const transport = { engine, findOperation, executeOnce, formatError, metrics, limits };
+      httpStreams = await addGraphQLRoute({ app, server, verifyToken, production, streams: transport });
       addAuthRoutes(app, { verifyToken, ...(options.jwks ? { jwks: options.jwks } : {}) });
       if (config.explorer) await addExplorerRoutes(app, options.developmentToken);
       webSocket = serveWebSocket({
-        ...{ httpServer: app.server, engine, findOperation, formatError, metrics, limits: config.webSocketLimits },
-        executeOnce: createExecuteOnce(server),
+        ...transport,
+        httpServer: app.server,
         createContext: (authorization, extensions) =>
           createContext({ authorization, ...credentialsIn(extensions) }, verifyToken),
       });
@@ -156,12 +161,14 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         draining = true;
         await pause(options.drainMs ?? 0);
       }
-      // Sockets first: their clients resume elsewhere while requests in hand are still answered.
-      await webSocket?.stop(Math.min(options.drainMs ?? 0, maxSpreadMs));
+      // Streams first: their clients resume elsewhere while requests in hand are still answered.
+      const spreadMs = Math.min(options.drainMs ?? 0, maxSpreadMs);
+      await Promise.all([webSocket?.stop(spreadMs), httpStreams?.stop(spreadMs)]);
       await server?.stop();
       await app?.close();
       await closeUpstreams?.();
       webSocket = undefined;
+      httpStreams = undefined;
       server = undefined;
       app = undefined;
       closeUpstreams = undefined;

@@ -92,7 +92,9 @@ export class HttpStream implements Subscriber {
   /** The gateway can't go on with it: the client is to come again. */
   interrupt(): void {
     this.#end(
-      this.#format.interruption([this.#ending('UNAVAILABLE', 'The gateway is stopping. Subscribe again: another goes on.')]),
+      this.#format.interruption([
+        this.#ending('UNAVAILABLE', 'The gateway is stopping. Subscribe again: another goes on.'),
+      ]),
     );
   }
 
@@ -108,7 +110,9 @@ export class HttpStream implements Subscriber {
     }
     if (!this.isOpen) return;
     if (this.isSubscribed && now >= this.#expiresAtMs) {
-      this.error([this.#ending('UNAUTHENTICATED', 'The token has expired. Get a new one and subscribe again with it.')]);
+      this.error([
+        this.#ending('UNAUTHENTICATED', 'The token has expired. Get a new one and subscribe again with it.'),
+      ]);
     } else if (this.#unreadSinceMs === undefined && now - this.#writtenAtMs >= this.#format.heartbeatMs) {
       this.#write(this.#format.heartbeat);
     }

@@ -93,10 +93,7 @@ export function createHttpStreams(options: HttpStreamsOptions): HttpStreams {
     const count = ofTenant.get(tenant) ?? 0;
     if (count >= limits.connectionsPerTenant) {
       metrics.refused.inc({ limit: 'connections_per_tenant' });
-      throw new FleetgraphError(
-        'RATE_LIMITED',
-        'Too many streams of this tenant. Close some, or come again later.',
-      );
+      throw new FleetgraphError('RATE_LIMITED', 'Too many streams of this tenant. Close some, or come again later.');
     }
     const stream = new HttpStream(reply.raw, format, identity?.expiresAtMs ?? Infinity);
     streams.add(stream);
@@ -110,27 +107,65 @@ export function createHttpStreams(options: HttpStreamsOptions): HttpStreams {
     return stream;
   };
 
-  /** Ends with the answer begun, whatever comes. */
-  const run = async (request: FastifyRequest, stream: HttpStream, found: KnownOperation, admitted: Admitted) => {
-    const { operation, context, since } = admitted;
-    const { operationName, variables } = operation;
-    const { document, isSubscription } = found;
+  const findKnown = (operation: HttpOperation): KnownOperation | readonly GraphQLFormattedError[] => {
     try {
-      if (isSubscription) {
-        if (!context.identity) throw new FleetgraphError('UNAUTHENTICATED', 'Send "Authorization: Bearer <token>".');
-        stream.follow(engine.subscribe({ document, operationName, variables, context, since }, stream));
-        return;
-      }
-      if (request.method === 'GET' && isMutation(found, operationName))
-        throw new FleetgraphError('BAD_USER_INPUT', 'A mutation has to be sent with POST.');
-      const traceparent = context.forwarded['traceparent'];
-      const result = await inSpan('graphql request', { traceparent }, async () =>
-        executeOnce({ operation: found, operationName, variables, context }),
-      );
-      stream.next(payloadOf(result, undefined));
-      stream.complete();
+      const found = findOperation(operation);
+      return 'document' in found ? found : found.map(present);
     } catch (error) {
-      stream.error([present(error)]);
+      return [present(error)];
+    }
+  };
+
+  const subscribe = (
+    stream: HttpStream,
+    { document }: KnownOperation,
+    { operation, context, since }: Admitted,
+  ): void => {
+    if (!context.identity) throw new FleetgraphError('UNAUTHENTICATED', 'Send "Authorization: Bearer <token>".');
+    const { operationName, variables } = operation;
+    stream.follow(engine.subscribe({ document, operationName, variables, context, since }, stream));
+  };
+
+  const resultOf = async (method: string, known: KnownOperation, { operation, context }: Admitted): Promise<object> => {
+    const { operationName, variables } = operation;
+    const type = getOperationAST(known.document, operationName)?.operation;
+    if (method === 'GET' && type === OperationTypeNode.MUTATION)
+      throw new FleetgraphError('BAD_USER_INPUT', 'A mutation has to be sent with POST.');
+    const traceparent = context.forwarded['traceparent'];
+    return inSpan('graphql request', { traceparent }, () =>
+      executeOnce({ operation: known, operationName, variables, context }),
+    );
+  };
+
+  /** @throws what is to be told with a status, because the answer has not begun. */
+  const stream = async (
+    { method }: FastifyRequest,
+    reply: FastifyReply,
+    format: StreamFormat,
+    known: KnownOperation | readonly GraphQLFormattedError[],
+    admitted: Admitted,
+  ): Promise<void> => {
+    // The client went while its token was looked at.
+    if (reply.raw.destroyed) {
+      reply.hijack();
+      return;
+    }
+    const opened = openStream(reply, format, admitted.context);
+    if (!format.carriesEverything) {
+      if ('document' in known) subscribe(opened, known, admitted);
+      begin(reply, opened);
+      return;
+    }
+    begin(reply, opened);
+    try {
+      if (!('document' in known)) opened.error(known);
+      else if (known.isSubscription) subscribe(opened, known, admitted);
+      else {
+        opened.next(payloadOf(await resultOf(method, known, admitted), undefined));
+        opened.complete();
+      }
+    } catch (error) {
+      opened.error([present(error)]);
     }
   };
 
@@ -138,27 +173,65 @@ export function createHttpStreams(options: HttpStreamsOptions): HttpStreams {
     async answer(request, reply) {
       const wish = wishOf(request.headers.accept);
       if (!wish) return false;
-      const { format } = wish;
-      let admitted: Admitted;
+      const { format, prefersJson } = wish;
       try {
-        admitted = await admit(request);
+        const admitted = await admit(request);
+        const known = findKnown(admitted.operation);
+        if (!('document' in known) && !format.carriesEverything && !prefersJson) {
+          refuse(reply, known);
+          return true;
+        }
+        const isSubscription = 'document' in known && known.isSubscription;
+        if (!isSubscription && (prefersJson || !format.carriesEverything)) return false;
+        await stream(request, reply, format, known, admitted);
       } catch (error) {
-        if (wish.prefersJson) return false;
         refuse(reply, [present(error)]);
-        return true;
-      }
-      const found = findKnown(admitted.operation);
-      const isSubscription = 'document' in found && found.isSubscription;
-      if (!isSubscription && wish.prefersJson) return false;
-      if (reply.raw.destroyed) return hijacked(reply);
-      if (!format.carriesEverything) {
-        if (!('document' in found)) refuse(reply, found);
-        else if (!isSubscription) return false;
       }
       return true;
     },
     async stop(spreadMs) {
       isStopping = true;
+      const waiting = [...streams].filter(({ isSubscribed }) => isSubscribed);
+      // All at once, they would all come again at once.
+      const startedAt = performance.now();
+      for (const [index, stream] of waiting.entries()) {
+        const early = (index / waiting.length) * spreadMs - (performance.now() - startedAt);
+        if (early > 5) await pause(early);
+        stream.interrupt();
+      }
+      // A client that doesn't read its last bytes must not hold the shutdown up.
+      const deadline = performance.now() + closeTimeoutMs;
+      while (waiting.some((stream) => streams.has(stream)) && performance.now() < deadline) await pause(10);
+      for (const stream of waiting) stream.destroy();
+      clearInterval(sweep);
     },
   };
+}
+
+/** What the client prefers of what a stream can be; undefined if it takes no stream. */
+function wishOf(accept: string | undefined): { format: StreamFormat; prefersJson: boolean } | undefined {
+  const ranges = mediaRangesOf(accept);
+  for (const [index, range] of ranges.entries()) {
+    const format = formats.find((one) => one.accepts(range));
+    if (format) return { format, prefersJson: ranges.slice(0, index).some(({ type }) => jsonTypes.has(type)) };
+  }
+  return undefined;
+}
+
+function begin(reply: FastifyReply, stream: HttpStream): void {
+  reply.hijack();
+  // Those that tell a browser which pages may read it.
+  stream.open(reply.getHeaders());
+}
+
+/** Answers with JSON, and the status of the first error. */
+function refuse(reply: FastifyReply, errors: readonly GraphQLFormattedError[]): void {
+  const code = errors[0]?.extensions?.['code'];
+  const status = isErrorCode(code) ? errorCodes[code].httpStatus : 500;
+  if (status === 503) void reply.header('retry-after', '1');
+  void reply.code(status).header('cache-control', 'no-store').send({ errors });
+}
+
+function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(errorCodes, code);
 }

@@ -1,4 +1,7 @@
-/** The graph over HTTP: `POST /graphql`, `GET /graphql` for queries, and Apollo Sandbox for a browser that comes by. */
+/**
+ * The graph over HTTP: `POST /graphql`, `GET /graphql` for queries, and Apollo Sandbox for a browser that comes by.
+ * Clients that ask for a stream get one (http-streams.ts).
+ */
 import type { ApolloServer, ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
@@ -15,6 +18,7 @@ import { toGraphQLError } from '../../platform/graphql/errors.js';
 import type { VerifyToken } from '../../platform/identity/verify-token.js';
 import { inSpan } from '../../platform/observability/trace-context.js';
 import { createContext, type GatewayContext } from '../request-context.js';
+import { createHttpStreams, type HttpStreams, type HttpStreamsOptions } from './http-streams.js';
 
 /** Where pages may come from that call the API on a development machine: Apollo Sandbox and local front ends. */
 const developmentOrigins = [
@@ -40,15 +44,18 @@ export function httpPlugins({
   ];
 }
 
-/** Adds the route. @throws nothing: errors of a request are its answer. */
+/** Adds the route. @returns its streams, to be stopped before the server is. */
 export async function addGraphQLRoute(options: {
   app: FastifyInstance;
   server: ApolloServer<GatewayContext>;
   verifyToken: VerifyToken;
   production: boolean;
-}): Promise<void> {
+  streams: Omit<HttpStreamsOptions, 'createContext'>;
+}): Promise<HttpStreams> {
   const { app, server, verifyToken, production } = options;
-  const handle = fastifyApolloHandler(server, { context: (request) => contextOf(request, verifyToken, production) });
+  const context = (request: FastifyRequest) => contextOf(request, verifyToken, production);
+  const handle = fastifyApolloHandler(server, { context });
+  const streams = createHttpStreams({ ...options.streams, createContext: context });
   // In a scope of its own: no other route may be read by pages of other origins.
   await app.register(async (scope) => {
     await scope.register(cors, {
@@ -59,12 +66,14 @@ export async function addGraphQLRoute(options: {
     scope.route({
       url: '/graphql',
       method: ['GET', 'POST'],
-      handler(request, reply) {
+      async handler(request, reply) {
+        if (await streams.answer(request, reply)) return reply;
         const traceparent = headerOf(request, 'traceparent');
         return inSpan('graphql request', { traceparent }, async () => handle.call(app, request, reply));
       },
     });
   });
+  return streams;
 }
 
 async function contextOf(

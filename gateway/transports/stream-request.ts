@@ -60,7 +60,10 @@ export function refuseSimpleRequest({ headers }: FastifyRequest): void {
 export function httpOperationOf(request: FastifyRequest): HttpOperation {
   const given = request.method === 'GET' ? request.query : request.body;
   if (!isRecord(given))
-    throw new FleetgraphError('BAD_USER_INPUT', 'The body is to be a JSON object with "query", and "variables" if any.');
+    throw new FleetgraphError(
+      'BAD_USER_INPUT',
+      'The body is to be a JSON object with "query", and "variables" if any.',
+    );
   const { query, operationName, variables } = given;
   if (typeof query !== 'string' || query === '')
     throw new FleetgraphError('BAD_USER_INPUT', '"query" is to be the text of an operation.');
