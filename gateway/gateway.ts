@@ -1,8 +1,9 @@
 /**
  * The gateway: one graph over the subgraphs. A request comes in by `transports/http.ts`, a subscription by
- * `transports/websocket/` or, where there are no WebSockets, `transports/http-streams.ts`; all are planned over the supergraph (`supergraph/`). Queries and mutations are executed by
- * @apollo/gateway; subscriptions, which it refuses, by `subscriptions/`: the root field is subscribed to at its subgraph,
- * and for each event the fields of other subgraphs are fetched and joined.
+ * `transports/websocket/` or, where there are no WebSockets, `transports/http-streams.ts`; all are planned over the
+ * supergraph (`supergraph/`). Queries and mutations are executed by @apollo/gateway; subscriptions, which it refuses, by
+ * `subscriptions/`: the root field is subscribed to at its subgraph, and for each event the fields of other subgraphs are
+ * fetched and joined.
  */
 import { ApolloGateway } from '@apollo/gateway';
 import { ApolloServer } from '@apollo/server';
