@@ -213,3 +213,10 @@ test('a comment keeps an idle stream open', { timeout: 40_000 }, async () => {
   const stream = await open();
   await eventually(() => expect(stream.text().split(':\n\n').length).toBeGreaterThan(2), 20_000);
 });
+
+test('a page of an origin that may read the API may read its streams, another may not', async () => {
+  const known = await open({ headers: { origin: 'http://localhost:3000' } });
+  expect(known.headers.get('access-control-allow-origin')).toBe('http://localhost:3000');
+  const foreign = await open({ headers: { origin: 'https://elsewhere.example' } });
+  expect(foreign.headers.get('access-control-allow-origin')).toBeNull();
+});
