@@ -1,5 +1,6 @@
 /** An HTTP service as every role with a port serves it: Fastify with /healthz, /readyz and /metrics, and errors as JSON. */
 import Fastify, { type FastifyInstance } from 'fastify';
+import type { Socket } from 'node:net';
 import type { Registry } from 'prom-client';
 import { codeOf, errorCodes, FleetgraphError, messageOf, StartupError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
@@ -25,8 +26,15 @@ export function createHttpService(options: HttpServiceOptions): FastifyInstance 
     routerOptions: { maxParamLength: 256 },
   });
   let closing = false;
+  const sockets = new Set<Socket>();
+  app.server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   app.addHook('preClose', async () => {
     closing = true;
+    // Opened in advance and never used, as browsers do: to Node.js they are not idle, and the stop would wait for them.
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
   });
   app.addHook('onSend', async (_request, reply) => {
     // Else the client keeps a connection that was busy when the stop began, and the stop waits for it to be given up.
