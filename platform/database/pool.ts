@@ -24,5 +24,14 @@ export function createPool(options: { url: string; size: number; applicationName
     // A server that stops in the moment in which the pool has closed its connections is no news.
     if (!pool.ending) options.log.warn({ code: codeOf(error), reason: error.message }, 'idle database connection lost');
   });
+  surviveLoss(pool);
   return pool;
+}
+
+/**
+ * A connection may be lost in the moment in which the pool hands it over, told by the same bytes that say that it is ready.
+ * Then nobody listens yet, and an `error` that nobody hears ends the process. The next statement on it fails, and tells.
+ */
+export function surviveLoss(pool: pg.Pool): void {
+  pool.on('connect', (client) => client.on('error', () => undefined));
 }

@@ -16,6 +16,9 @@ export interface HttpServiceOptions {
   readonly maxBodyBytes?: number;
 }
 
+/** How long a connection may stay without a request once the server stops, milliseconds. */
+const unusedMs = 1_000;
+
 /** Makes the server; add routes, then `listen`. */
 export function createHttpService(options: HttpServiceOptions): FastifyInstance {
   const app = Fastify({
@@ -33,8 +36,11 @@ export function createHttpService(options: HttpServiceOptions): FastifyInstance 
   });
   app.addHook('preClose', async () => {
     closing = true;
-    // Opened in advance and never used, as browsers do: to Node.js they are not idle, and the stop would wait for them.
-    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+    // Opened in advance and not used, as browsers do: to Node.js they are not idle, and the stop would wait for them. A request
+    // that is on its way still gets its answer.
+    setTimeout(() => {
+      for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+    }, unusedMs).unref();
   });
   app.addHook('onSend', async (_request, reply) => {
     // Else the client keeps a connection that was busy when the stop began, and the stop waits for it to be given up.

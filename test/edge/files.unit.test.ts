@@ -44,6 +44,7 @@ describe('dynamic.yml', () => {
       'explorer: PathPrefix /explorer/',
       'graphql-preflight: Path /graphql',
       'graphql-socket: Path /graphql',
+      'graphql-streams: Path /graphql',
       'graphql: Path /graphql',
       'ingest-device: PathPrefix /ingest/',
       'ingest: PathPrefix /ingest/',
@@ -75,15 +76,20 @@ describe('dynamic.yml', () => {
       const verified = order.indexOf('verified');
       if (verified < 0) continue;
       expect(order.indexOf('rate-of-address'), name).toBeLessThan(verified);
-      for (const later of ['rate-of-identity', 'in-flight-of-identity', 'body-limit'])
+      // What streams is counted as the sockets are, and its body limited by the gateway.
+      const isStream = name === 'graphql-streams';
+      for (const later of ['rate-of-identity', ...(isStream ? [] : ['in-flight-of-identity', 'body-limit'])])
         expect(order.indexOf(later), `${name}: ${later}`).toBeGreaterThan(verified);
     }
   });
 
-  test('buffers and compresses no socket', () => {
-    const socket = unfold(http.routers['graphql-socket']?.middlewares ?? []);
-    expect(socket).not.toContain('body-limit');
-    expect(socket).not.toContain('compress');
+  test('buffers and compresses no socket and no stream, and limits how many an address may have', () => {
+    for (const name of ['graphql-socket', 'graphql-streams']) {
+      const middlewares = unfold(http.routers[name]?.middlewares ?? []);
+      expect(middlewares).not.toContain('body-limit');
+      expect(middlewares).not.toContain('compress');
+      expect(middlewares).toContain('sockets-of-address');
+    }
   });
 
   test('uses every middleware and service that it has, and has all that it uses', () => {
