@@ -97,6 +97,9 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
     async start() {
       const sdl = options.supergraphSdl ?? (await readFile(new URL('supergraph.graphql', import.meta.url), 'utf8'));
       const sources = createSubgraphSources({ urls: options.subgraphs, metrics, log });
+      // It would look for the metadata of a cloud and send what it finds, and how it is used, to its maker.
+      // eslint-disable-next-line no-restricted-properties -- its only switch
+      process.env['APOLLO_TELEMETRY_DISABLED'] ??= 'true';
       const gateway = new ApolloGateway({
         supergraphSdl: executableSdl(sdl),
         buildService: ({ name }) => sources.of(name),
