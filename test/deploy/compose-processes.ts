@@ -1,11 +1,11 @@
 /** The roles of docker-compose.yml as processes on this machine, with the settings that they have there. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCli, type CliProcess } from '../world/cli.js';
 import { createDatabase } from '../world/database.js';
 import { eventually } from '../world/eventually.js';
+import { freePort } from '../world/free-port.js';
 import { roleServices } from './deploy-world.js';
 
 const listening = ['device', 'actions', 'query', 'gateway', 'bridge'] as const;
@@ -19,15 +19,6 @@ export interface ComposeProcesses extends AsyncDisposable {
   terminate(): Promise<readonly (number | NodeJS.Signals)[]>;
 }
 
-/** Ports that are free now, all different. */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  await Promise.all(servers.map((server) => new Promise<void>((done) => server.listen(0, '127.0.0.1', done))));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
-}
-
 /**
  * Starts every role and waits until all are ready. Names of services become addresses of this machine; Kafka and EMQX are
  * left out, so that the bus is in PostgreSQL and the broker in the bridge.
@@ -36,7 +27,8 @@ export async function startComposeProcesses(): Promise<ComposeProcesses> {
   const database = await createDatabase();
   const directory = await mkdtemp(join(tmpdir(), 'fleetgraph-roles-'));
   const services = roleServices();
-  const ports = await freePorts(listening.length + services.length + 1);
+  const ports: number[] = [];
+  for (let count = listening.length + services.length + 1; count > 0; count -= 1) ports.push(await freePort());
   const portOf = (role: (typeof listening)[number]) => ports[listening.indexOf(role)] ?? 0;
   const onThisMachine = (text: string) =>
     listening.reduce(
