@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/longest-first.js';
 
 export default defineConfig({
   // Node.js, and so Apollo, takes the CommonJS build of `graphql`, Vite the other; the two don't mix.
@@ -12,6 +13,7 @@ export default defineConfig({
     // Two cores: more files at once only make each other's deadlines late.
     maxWorkers: 2,
     pool: 'forks',
+    sequence: { sequencer: LongestFirst },
     reporters: ['default'],
   },
 });
