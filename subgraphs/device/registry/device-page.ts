@@ -8,6 +8,7 @@ import {
   type Connection,
   type PageArguments,
 } from '../../../platform/graphql/page.js';
+import { readSelector, selectorConditions, type SelectorColumns } from '../../../backbone/devices/label-selector.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import type { Device } from './device.js';
 import { deviceColumns, toDevice, type DeviceRow } from './device-rows.js';
@@ -19,6 +20,8 @@ export interface DeviceFilter {
   readonly status?: Device['status'] | null;
   readonly labels?: readonly { readonly key: string; readonly value: string }[] | null;
   readonly online?: boolean | null;
+  /** `DeviceSelector` as GraphQL gives it. */
+  readonly selector?: unknown;
 }
 
 export interface DevicePageArguments extends PageArguments {
@@ -91,6 +94,16 @@ async function countDevices(sql: Sql, where: string, parameters: readonly unknow
   return row?.count ?? 0;
 }
 
+/** What selectors look at, in the tables of the registry. */
+const selectorColumns: SelectorColumns = {
+  id: 'd.id',
+  typeId: 'd.type_id',
+  hasLabel: (key, values) =>
+    `EXISTS (SELECT 1 FROM device.device_labels l WHERE l.device_id = d.id AND l.tenant = d.tenant AND l.key = ${key}${
+      values === undefined ? '' : ` AND l.value = ANY(${values})`
+    })`,
+};
+
 function conditions(tenant: string, filter: DeviceFilter): { where: string; parameters: unknown[] } {
   const parameters: unknown[] = [tenant];
   const all = ['d.tenant = $1::text'];
@@ -114,5 +127,9 @@ function conditions(tenant: string, filter: DeviceFilter): { where: string; para
   }
   if (filter.status) add(filter.status, (place) => `d.status = ${place}::device.device_status`);
   if (typeof filter.online === 'boolean') add(filter.online, (place) => `d.online = ${place}::boolean`);
+  if (filter.selector !== null && filter.selector !== undefined) {
+    const place = (value: unknown): string => `$${parameters.push(value)}`;
+    all.push(...selectorConditions(readSelector(filter.selector, 'filter.selector'), selectorColumns, place));
+  }
   return { where: all.join(' AND '), parameters };
 }

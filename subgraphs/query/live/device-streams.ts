@@ -1,6 +1,13 @@
 /** The subscriptions of devices: `deviceState`, `deviceStates`, `telemetry`. All are made of the changes of entity `device`. */
 import type { Change } from '../../../backbone/changes/change.js';
 import { toMillis, toMicros } from '../../../backbone/changes/time-series.js';
+import {
+  labelsInJson,
+  readSelector,
+  selectorConditions,
+  selectorMatcher,
+  type DeviceSelector,
+} from '../../../backbone/devices/label-selector.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import {
@@ -36,6 +43,8 @@ export interface DeviceFilter {
   readonly typeId?: string | null;
   readonly labels?: readonly { readonly key: string; readonly value: string }[] | null;
   readonly deviceIds?: readonly string[] | null;
+  /** `DeviceSelector` as GraphQL gives it. */
+  readonly selector?: unknown;
 }
 
 /** Most payloads that wait for a client of a stream of facts. */
@@ -119,6 +128,8 @@ export function deviceStatesStream(
   args: { readonly filter?: DeviceFilter | null; readonly since?: string | null },
 ): Stream<DeviceStateUpdate> {
   const filter = args.filter ?? {};
+  const selector =
+    filter.selector === null || filter.selector === undefined ? {} : readSelector(filter.selector, 'filter.selector');
   if ((filter.deviceIds?.length ?? 0) > maxDeviceIds)
     throw new FleetgraphError('BAD_USER_INPUT', `Name at most ${maxDeviceIds} devices, or filter by type or labels.`, {
       field: 'filter.deviceIds',
@@ -131,28 +142,34 @@ export function deviceStatesStream(
     pending: createConflatingChanges,
     isState: true,
     tooOld: 'snapshot',
-    matches: matcherOf(filter),
+    matches: matcherOf(filter, selector),
     payloadOf: stateOf,
-    snapshot: (behind) => snapshotOfStates(live.sql, tenant, filter, behind),
+    snapshot: (behind) => snapshotOfStates(live.sql, tenant, { ...filter, selector }, behind),
   });
 }
 
 /** Whether a change is of a device that the filter matches. */
-export function matcherOf(filter: DeviceFilter): (change: Change<'device'>) => boolean {
+export function matcherOf(filter: DeviceFilter, selector: DeviceSelector = {}): (change: Change<'device'>) => boolean {
+  // A device that the registry has not told of yet has nothing but its id.
+  const selects = selectorMatcher(selector);
+  const asksMore = selector.typeIds !== undefined || selector.labels !== undefined;
   const ids = filter.deviceIds ? new Set(filter.deviceIds) : undefined;
   return ({ id, payload: { device } }) =>
     (ids?.has(id) ?? true) &&
+    (device === null ? !asksMore && selects({ id, typeId: '', labels: {} }) : selects({ id, ...device })) &&
     (filter.typeId === null || filter.typeId === undefined || device?.typeId === filter.typeId) &&
     (filter.labels ?? []).every(
       ({ key, value }) => device !== null && Object.hasOwn(device.labels, key) && device.labels[key] === value,
     );
 }
 
+type SelectedFilter = DeviceFilter & { readonly selector: DeviceSelector };
+
 /** A page of the states of all matching devices. */
 async function snapshotOfStates(
   sql: Sql,
   tenant: string,
-  filter: DeviceFilter,
+  filter: SelectedFilter,
   behind: string | undefined,
 ): Promise<SnapshotPage<DeviceStateUpdate>> {
   const { rows, seq } = await readStates(sql, tenant, filter, behind ?? '', snapshotPage + 1);
@@ -164,25 +181,38 @@ async function snapshotOfStates(
   };
 }
 
+/** What selectors look at: the id of a state, type and labels of the registry. */
+const selectorColumns = { id: 's.device_id', typeId: 'd.type_id', hasLabel: labelsInJson('d.labels') };
+
 async function readStates(
   sql: Sql,
   tenant: string,
-  filter: DeviceFilter,
+  filter: SelectedFilter,
   behind: string,
   limit: number,
 ): Promise<{ readonly rows: readonly DeviceStateRow[]; readonly seq: bigint }> {
   const labels = Object.fromEntries((filter.labels ?? []).map(({ key, value }) => [key, value]));
+  const parameters: unknown[] = [
+    ...[tenant, behind, filter.deviceIds ?? null, filter.typeId ?? null, JSON.stringify(labels), limit],
+  ];
+  const { ids, ...ofRegistry } = filter.selector;
+  const place = (value: unknown): string => `$${parameters.push(value)}`;
+  // Ids apart: a state is there before the registry has told of its device, and has an id, too.
+  const byId = selectorConditions(ids === undefined ? {} : { ids }, selectorColumns, place);
+  const byRegistry = selectorConditions(ofRegistry, selectorColumns, place);
   const rows = await sql.query<{ [K in keyof DeviceStateRow]: DeviceStateRow[K] | null } & { seq: bigint }>(
     `SELECT coalesce((SELECT seq FROM projections.change_clocks WHERE tenant = $1), 0) AS seq, s.*
      FROM (SELECT) one LEFT JOIN LATERAL (
        SELECT ${deviceStateColumns} FROM projections.device_states s
        WHERE s.tenant = $1 AND s.device_id > $2 AND s.version > 0 AND ($3::text[] IS NULL OR s.device_id = ANY($3))
-         AND (($4::text IS NULL AND $5::jsonb = '{}') OR EXISTS (
+         ${byId.map((condition) => `AND ${condition}`).join(' ')}
+         AND (($4::text IS NULL AND $5::jsonb = '{}' AND ${byRegistry.length === 0}) OR EXISTS (
            SELECT FROM projections.devices d WHERE d.device_id = s.device_id AND d.tenant = s.tenant
-             AND ($4 IS NULL OR d.type_id = $4) AND d.labels @> $5))
+             AND ($4 IS NULL OR d.type_id = $4) AND d.labels @> $5
+             ${byRegistry.map((condition) => `AND ${condition}`).join(' ')}))
        ORDER BY s.device_id LIMIT $6
      ) s ON true ORDER BY s.device_id`,
-    [tenant, behind, filter.deviceIds ?? null, filter.typeId ?? null, JSON.stringify(labels), limit],
+    parameters,
   );
   return {
     seq: rows[0]?.seq ?? 0n,

@@ -86,6 +86,28 @@ describe('the list of devices', () => {
     expect(await matching({ online: false })).toHaveLength(3);
   });
 
+  it('has those that a selector selects', async () => {
+    const selected = (selector: unknown) => matching({ selector });
+    expect(await selected({})).toEqual(everything);
+    expect(await selected({ typeIds: ['valve', 'pump'] })).toEqual(['100% \\_valve', '1000 valve']);
+    expect(await selected({ labels: [{ key: 'site', in: ['bonn', 'berlin'] }] })).toEqual(['100% \\_valve']);
+    expect(await selected({ labels: [{ key: 'site', notIn: ['köln'] }] })).toEqual(['100% \\_valve', '1000 valve']);
+    expect(await selected({ labels: [{ key: 'site', exists: false }] })).toEqual(['1000 valve']);
+    const labels = [
+      { key: 'site', equals: 'köln' },
+      { key: 'floor', exists: true },
+    ];
+    expect(await selected({ labels })).toEqual(['North Boiler', 'south boiler']);
+    expect(await matching({ selector: { labels }, search: 'south', status: 'ACTIVE' })).toEqual(['south boiler']);
+    expect(await selected({ ids: ['of-nobody'] })).toEqual([]);
+    const refused = await world.graphql('query F($filter: DeviceFilter) { devices(filter: $filter) { totalCount } }', {
+      filter: { selector: { labels: [{ key: 'site', in: [] }] } },
+    });
+    expect(refused.errors).toMatchObject([
+      { extensions: { code: 'BAD_USER_INPUT', field: 'filter.selector.labels[0].in' } },
+    ]);
+  });
+
   it('has those that meet every condition', async () => {
     const filter = {
       ...{ search: 'boiler', typeId: 'generic', status: 'ACTIVE', online: false },

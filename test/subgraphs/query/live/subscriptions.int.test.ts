@@ -153,15 +153,31 @@ test('deviceStates gives one payload for each matching device, then the changes 
   const query = `subscription ($filter: DeviceStateFilter, $since: String) { deviceStates(filter: $filter, since: $since) { ${stateFields} } }`;
   const some = await side.subscribe<{ deviceStates: StateUpdate }>(tenant, query, { filter });
   const every = await side.subscribe<{ deviceStates: StateUpdate }>(tenant, query);
+  const selected = await side.subscribe<{ deviceStates: StateUpdate }>(tenant, query, {
+    filter: { selector: { labels: [{ key: 'site', notIn: ['south'] }], typeIds: ['pump', 'boiler'], ids: devices } },
+  });
   await eventually(() => {
+    expect(selected.received).toHaveLength(2);
     expect(some.received).toHaveLength(1);
     expect(every.received).toHaveLength(3);
   });
   for (const id of devices) await side.telemetry(tenant, id, { n: 2 });
   await eventually(() => {
     expect(some.received).toHaveLength(2);
+    expect(selected.received).toHaveLength(4);
     expect(every.received).toHaveLength(6);
   });
+  const ofSelected = selected.received.map(({ deviceStates }) => [deviceStates.device.id, deviceStates.snapshot]);
+  expect(ofSelected.slice(0, 2)).toEqual([
+    [`${tenant}-north`, true],
+    [`${tenant}-pump`, true],
+  ]);
+  expect(new Set(ofSelected.slice(2).map(([id]) => id))).toEqual(new Set([`${tenant}-north`, `${tenant}-pump`]));
+  const refused = await side.subscribe(tenant, query, { filter: { selector: { labels: [{ key: 'site' }] } } });
+  await eventually(() => expect(refused.ended()).toBe(true));
+  expect(refused.errors).toMatchObject([
+    { extensions: { code: 'BAD_USER_INPUT', field: 'filter.selector.labels[0]' } },
+  ]);
   expect(some.received.map(({ deviceStates }) => [deviceStates.device.id, deviceStates.snapshot])).toEqual([
     [`${tenant}-north`, true],
     [`${tenant}-north`, false],
