@@ -4,6 +4,7 @@
  * Names follow CloudEvents: reverse-DNS prefix, past tense, version.
  */
 import { z } from 'zod';
+import { ruleActions, ruleDefinition, ruleSeverity } from '../rules/definition.js';
 
 const id = z.string().min(1).max(128);
 /** Epoch milliseconds; the fraction, if any, holds microseconds. */
@@ -22,6 +23,11 @@ const metricDefinition = z.object({
 });
 
 export const reading = z.object({ metric: metricName, at: epochMs, value: metricValue });
+
+/** What every event of an alert says. `by` is the envelope's actor. */
+const alert = { alertId: id, ruleId: id, deviceId: id, at: dateTime };
+/** What the effects of an alert need: the rule as it was when the alert was raised. */
+const alertRule = { ruleName: z.string(), severity: ruleSeverity, actions: ruleActions };
 
 /** Domain events: appended to the event store, published by the relay on `fleetgraph.events`. */
 const domainEvents = {
@@ -61,6 +67,34 @@ const domainEvents = {
   'io.fleetgraph.command.rejected.v1': z.object({ commandId: id, deviceId: id, error: z.string() }),
   'io.fleetgraph.command.expired.v1': z.object({ commandId: id, deviceId: id }),
   'io.fleetgraph.command.canceled.v1': z.object({ commandId: id, deviceId: id }),
+  'io.fleetgraph.rule.created.v1': ruleDefinition,
+  /** Carries the whole rule as it is now. */
+  'io.fleetgraph.rule.updated.v1': ruleDefinition,
+  'io.fleetgraph.rule.deleted.v1': z.object({ ruleId: id, version: z.int().positive() }),
+  /** The condition has come true for the device. `readings`: the last value of each metric that the condition looks at. */
+  'io.fleetgraph.rule.fired.v1': z.object({
+    ...{ ruleId: id, version: z.int().positive(), deviceId: id, at: dateTime, readings: z.array(reading) },
+    ...alertRule,
+  }),
+  /** The condition no longer holds for the device, or is no longer asked. */
+  'io.fleetgraph.rule.recovered.v1': z.object({
+    ...{ ruleId: id, deviceId: id, at: dateTime, readings: z.array(reading) },
+    cause: z.enum(['CONDITION', 'RULE_CHANGED', 'RULE_DELETED', 'DEVICE_GONE']),
+  }),
+  'io.fleetgraph.alert.raised.v1': z.object({
+    ...{ ...alert, ...alertRule, readings: z.array(reading), count: z.int().positive() },
+  }),
+  /** The rule fired again while its alert was open. */
+  'io.fleetgraph.alert.repeated.v1': z.object({ ...alert, readings: z.array(reading), count: z.int().positive() }),
+  /** The rule has recovered, too often of late: the alert stays open until it has been calm until then. */
+  'io.fleetgraph.alert.held.v1': z.object({ ...alert, until: dateTime }),
+  'io.fleetgraph.alert.cleared.v1': z.object({
+    ...{ ...alert, ...alertRule, readings: z.array(reading), count: z.int().positive() },
+    cause: z.enum(['CONDITION', 'RULE_CHANGED', 'RULE_DELETED', 'DEVICE_GONE', 'BY_HAND']),
+    comment: z.string().optional(),
+  }),
+  'io.fleetgraph.alert.acknowledged.v1': z.object({ ...alert, ...alertRule, comment: z.string().optional() }),
+  'io.fleetgraph.alert.commented.v1': z.object({ ...alert, text: z.string() }),
 } as const;
 
 /** What devices send, as the bridge publishes it. Telemetry goes to `fleetgraph.telemetry`, the rest to `fleetgraph.signals`. */

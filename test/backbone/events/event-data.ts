@@ -33,6 +33,78 @@ const command = fc.record({ commandId: id, deviceId: id });
 const failed = fc.record({ commandId: id, deviceId: id, error: text });
 const signal = fc.record({ commandId: id, deviceId: id, at: epochMs });
 const version = fc.maxSafeInteger();
+/** Inside of rules, which are large: graphemes everywhere would take seconds. */
+const word = fc.string({ maxLength: 8 });
+const word1 = fc.string({ minLength: 1, maxLength: 8 });
+const small = fc.oneof(fc.constant(null), fc.integer(), word, fc.array(word, { maxLength: 2 }));
+const count = fc.integer({ min: 1, max: 1_000 });
+const readings = fc.array(fc.record({ metric: word1, at: epochMs, value: fc.oneof(number, fc.boolean(), word) }), {
+  maxLength: 3,
+});
+const severity = fc.constantFrom('INFO', 'WARNING', 'CRITICAL');
+const on = fc.array(fc.constantFrom('RAISED', 'CLEARED', 'ACKNOWLEDGED'), { minLength: 1, maxLength: 3 });
+const actions = fc.array(
+  fc.oneof(
+    fc.record({ kind: fc.constant('webhook'), on, webhookId: word1 }),
+    fc.record(
+      {
+        ...{ kind: fc.constant('command'), on, deviceId: word1, name: word, parameters: small },
+        timeToLiveMs: count,
+      },
+      { requiredKeys: ['kind', 'on', 'name', 'parameters', 'timeToLiveMs'] },
+    ),
+    fc.record({ kind: fc.constant('publish'), on, topic: word, payload: small }),
+    fc.record({ kind: fc.constant('event'), on, name: word, data: small }),
+  ),
+  { maxLength: 3 },
+);
+const term = fc.constantFrom('a', 'b_1', 'Hot');
+const metric = word1;
+const conditionTerm = fc.oneof(
+  fc.record({
+    ...{ kind: fc.constant('THRESHOLD'), name: term, metric, direction: fc.constantFrom('ABOVE', 'BELOW') },
+    ...{ raise: number, clear: number },
+  }),
+  fc.record({ kind: fc.constant('HELD'), name: term, expression: word1, forMs: count }),
+  fc.record({ kind: fc.constant('TIMES'), name: term, expression: word1, times: count, withinMs: count }),
+  fc.record(
+    { kind: fc.constant('STALE'), name: term, metric, afterMs: count },
+    { requiredKeys: ['kind', 'name', 'afterMs'] },
+  ),
+  fc.record({ kind: fc.constant('OFFLINE'), name: term, afterMs: count }),
+  fc.record({ kind: fc.constant('RATE'), name: term, metric, overMs: count }),
+  fc.record({ kind: fc.constant('ANOMALY'), name: term, metric, halfLife: count, warmUp: count }),
+);
+const labelCondition = fc.oneof(
+  fc.record({ key: word, equals: word }),
+  fc.record({ key: word, in: fc.array(word, { maxLength: 3 }) }),
+  fc.record({ key: word, notIn: fc.array(word, { maxLength: 3 }) }),
+  fc.record({ key: word, exists: fc.boolean() }),
+);
+const rule = fc.record(
+  {
+    ...{ ruleId: word1, version: count, name: word, description: word, enabled: fc.boolean(), severity, actions },
+    selector: fc.record(
+      {
+        typeIds: fc.array(word1, { maxLength: 3 }),
+        labels: fc.array(labelCondition, { maxLength: 3 }),
+        ids: fc.array(word1, { maxLength: 3 }),
+      },
+      { requiredKeys: [] },
+    ),
+    condition: fc.record(
+      { when: word1, clearWhen: word1, forMs: count, terms: fc.array(conditionTerm, { maxLength: 3 }) },
+      { requiredKeys: ['when', 'terms'] },
+    ),
+  },
+  { requiredKeys: ['ruleId', 'version', 'name', 'enabled', 'severity', 'selector', 'condition', 'actions'] },
+) as Arbitrary<EventData<'io.fleetgraph.rule.created.v1'>>;
+const alert = { alertId: id, ruleId: id, deviceId: id, at: dateTime };
+const alertRule = { ruleName: word, severity, actions } as {
+  ruleName: typeof word;
+  severity: typeof severity;
+  actions: Arbitrary<EventData<'io.fleetgraph.alert.raised.v1'>['actions']>;
+};
 const digits = fc.bigInt({ min: 0n, max: 10n ** 25n }).map(String);
 
 export const dataOf: { readonly [T in EventType]: Arbitrary<EventData<T>> } = {
@@ -67,6 +139,28 @@ export const dataOf: { readonly [T in EventType]: Arbitrary<EventData<T>> } = {
   'io.fleetgraph.command.rejected.v1': failed,
   'io.fleetgraph.command.expired.v1': command,
   'io.fleetgraph.command.canceled.v1': command,
+  'io.fleetgraph.rule.created.v1': rule,
+  'io.fleetgraph.rule.updated.v1': rule,
+  'io.fleetgraph.rule.deleted.v1': fc.record({ ruleId: id, version: count }),
+  'io.fleetgraph.rule.fired.v1': fc.record({
+    ...{ ruleId: id, version: count, deviceId: id, at: dateTime, readings, ...alertRule },
+  }),
+  'io.fleetgraph.rule.recovered.v1': fc.record({
+    ...{ ruleId: id, deviceId: id, at: dateTime, readings },
+    cause: fc.constantFrom('CONDITION', 'RULE_CHANGED', 'RULE_DELETED', 'DEVICE_GONE'),
+  }),
+  'io.fleetgraph.alert.raised.v1': fc.record({ ...alert, ...alertRule, readings, count }),
+  'io.fleetgraph.alert.repeated.v1': fc.record({ ...alert, readings, count }),
+  'io.fleetgraph.alert.held.v1': fc.record({ ...alert, until: dateTime }),
+  'io.fleetgraph.alert.cleared.v1': fc.record(
+    {
+      ...{ ...alert, ...alertRule, readings, count, comment: text },
+      cause: fc.constantFrom('CONDITION', 'RULE_CHANGED', 'RULE_DELETED', 'DEVICE_GONE', 'BY_HAND'),
+    },
+    { noNullPrototype: true },
+  ),
+  'io.fleetgraph.alert.acknowledged.v1': fc.record({ ...alert, ...alertRule, comment: text }),
+  'io.fleetgraph.alert.commented.v1': fc.record({ ...alert, text }),
   'io.fleetgraph.telemetry.received.v1': fc.record({
     deviceId: id,
     readings: fc.array(fc.record({ metric: id, at: epochMs, value: fc.oneof(number, fc.boolean(), text) }), {

@@ -188,7 +188,7 @@ export async function startReadSide(settings: Readonly<Record<string, string>> =
         makeEvent({
           source: '/test',
           type,
-          subject: 'deviceId' in data ? data.deviceId : data.typeId,
+          subject: 'deviceId' in data ? data.deviceId : 'typeId' in data ? data.typeId : data.ruleId,
           tenant,
           actor: 'tester',
           data,
