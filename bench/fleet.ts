@@ -1,6 +1,7 @@
 /** Devices for a benchmark: registered through the API, connected over MQTT. */
 import { connectAsync, type MqttClient } from 'mqtt';
 import { createApiClient } from '../platform/cli/api-client.js';
+import { pause } from '../platform/lifecycle/wait.js';
 import type { RunningPlatform } from './process.js';
 
 export interface BenchDevice {
@@ -58,4 +59,25 @@ export async function publishFlatOut(options: {
     options.publishers.flatMap((target) => Array.from({ length: options.window }, () => publisher(target))),
   );
   return { acknowledged, seconds: (performance.now() - startedAt) / 1_000 };
+}
+
+/** Publishes `rate` messages a second with QoS 1, by turns, for `seconds`; resolves when all are acknowledged. */
+export async function publishSteadily(options: {
+  publishers: readonly { readonly client: MqttClient; readonly topic: string }[];
+  rate: number;
+  seconds: number;
+  payload: () => string;
+}): Promise<void> {
+  const { publishers, rate } = options;
+  const startedAt = performance.now();
+  const elapsedSeconds = () => (performance.now() - startedAt) / 1_000;
+  const inFlight: Promise<unknown>[] = [];
+  for (let sent = 0; elapsedSeconds() < options.seconds;) {
+    for (const due = elapsedSeconds() * rate; sent < due; sent += 1) {
+      const next = publishers[sent % publishers.length];
+      if (next) inFlight.push(next.client.publishAsync(next.topic, options.payload(), { qos: 1 }));
+    }
+    await pause(5);
+  }
+  await Promise.all(inFlight);
 }

@@ -13,8 +13,8 @@ import { startEmbeddedPostgres } from '../platform/embedded/postgres.js';
 import { pause } from '../platform/lifecycle/wait.js';
 import { startKafka } from '../test/world/kafka/kafka.js';
 import { startMosquitto } from '../test/world/mosquitto/mosquitto.js';
-import { connectFleet } from './fleet.js';
-import { startPlatformProcess, startProgram } from './process.js';
+import { connectFleet, publishSteadily } from './fleet.js';
+import { startPlatformProcess, startProgram, type RunningProcess } from './process.js';
 import { quantile, ratio, round, type Section } from './section.js';
 import { latencyAt, readingsStored } from './telemetry.js';
 
@@ -23,6 +23,8 @@ const window = 20;
 const messages = 60_000;
 const connections = 4;
 const partitions = 4;
+/** Messages a second while latency is measured: what every one of them bears. */
+const steadyRate = 2_000;
 let published = 0;
 /** No two alike in time: two readings of one device, metric and moment would be one. */
 const payload = () => {
@@ -39,28 +41,29 @@ export async function measureKafka(): Promise<Section> {
   const dropped = await droppingSubscriber(broker.url);
   const forwarded = await forwarder(broker.url, kafka.address);
   const ours = await fleetgraph(broker.url, kafka.address);
-  const cost = (ourRate: number) => `${Math.round((1 - ourRate / forwarded) * 100)} %`;
+  const cost = (ourRate: number) => `${Math.round((1 - ourRate / forwarded.rate) * 100)} %`;
   return {
     title: 'Telemetry through Mosquitto and Kafka to queryable projection',
-    method: `${devices} devices publish ${messages.toLocaleString('en-US')} QoS 1 messages (two metrics each) as fast as the broker takes them; the rate is until the last one has arrived. "Durable" is on Kafka with acks=-1; "queryable" is committed in the projection. Latency is from the publish to the change's row, at a third of the rate. All share ${connections} connections in a shared subscription. fleetgraph's bridge is one process, its projector another (started when the rate until durable has been measured: the forwarder has no consumer either), the other roles a third. All share two cores with Mosquitto, Kafka (one node), PostgreSQL and the load.`,
+    method: `${devices} devices publish ${messages.toLocaleString('en-US')} QoS 1 messages (two metrics each) as fast as the broker takes them; the rate is until the last one has arrived. "Durable" is on Kafka with acks=-1; "queryable" is committed in the projection. Latency is at ${steadyRate.toLocaleString('en-US')} messages/s for all, from the publish to the subscriber, to a consumer of the topic, or to the change's row. All share ${connections} connections in a shared subscription. fleetgraph's bridge is one process, its projector another (started when the rate until durable has been measured: the forwarder has no consumer either), the other roles a third. All share two cores with Mosquitto, Kafka (one node), PostgreSQL and the load.`,
     columns: ['', 'messages/s', 'of the bare broker', 'of the forwarder', 'p50 ms', 'p99 ms'],
     rows: [
-      ['Mosquitto with subscribers that drop everything', Math.round(dropped), '100 %', '', '', ''],
+      [
+        'Mosquitto with subscribers that drop everything',
+        ...[Math.round(dropped.rate), '100 %', '', dropped.latency.p50, dropped.latency.p99],
+      ],
       [
         'least mqtt → kafkajs forwarder, no guarantees',
-        Math.round(forwarded),
-        ratio(forwarded, dropped),
-        '100 %',
-        '',
-        '',
+        ...[Math.round(forwarded.rate), ratio(forwarded.rate, dropped.rate), '100 %'],
+        ...[forwarded.latency.p50, forwarded.latency.p99],
       ],
       [
         'fleetgraph, durable on Kafka',
-        ...[Math.round(ours.durable), ratio(ours.durable, dropped), ratio(ours.durable, forwarded), '', ''],
+        ...[Math.round(ours.durable), ratio(ours.durable, dropped.rate), ratio(ours.durable, forwarded.rate)],
+        ...[ours.durableLatency.p50, ours.durableLatency.p99],
       ],
       [
         'fleetgraph, queryable',
-        ...[Math.round(ours.queryable), ratio(ours.queryable, dropped), ratio(ours.queryable, forwarded)],
+        ...[Math.round(ours.queryable), ratio(ours.queryable, dropped.rate), ratio(ours.queryable, forwarded.rate)],
         ...[round(quantile(ours.latencies, 0.5)), round(quantile(ours.latencies, 0.99))],
       ],
     ],
@@ -104,17 +107,43 @@ async function rateUntil(publishers: Publishers, count: () => Promise<number>): 
   return messages / seconds;
 }
 
-async function droppingSubscriber(url: string): Promise<number> {
+interface Figures {
+  /** Messages a second. */
+  readonly rate: number;
+  readonly latency: Latency;
+}
+
+/** Milliseconds. */
+interface Latency {
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** Latency of a steady load, as `observer` sees its messages arrive. */
+async function steadyLatency(publishers: Publishers, observer: RunningProcess): Promise<Latency> {
+  await publishSteadily({ publishers, rate: steadyRate, seconds: 2, payload });
+  await observer.ask('forget');
+  await publishSteadily({ publishers, rate: steadyRate, seconds: 8, payload });
+  await pause(1_000);
+  const { p50, p99 } = await observer.ask('latency');
+  return { p50: Number(p50), p99: Number(p99) };
+}
+
+const arrivalsOn = (brokers: string, topic: string) =>
+  startProgram(new URL('./peers/kafka-arrivals.ts', import.meta.url).pathname, { args: [brokers, topic] });
+
+async function droppingSubscriber(url: string): Promise<Figures> {
   await using program = await startProgram(new URL('./peers/dropping-subscriber.ts', import.meta.url).pathname, {
     args: [url, String(connections)],
   });
   const publishers = await connectPublishers(url);
   const rate = await rateUntil(publishers, async () => Number((await program.ask('count'))['received']));
+  const latency = await steadyLatency(publishers, program);
   await Promise.all(publishers.map(({ client }) => client.endAsync(true)));
-  return rate;
+  return { rate, latency };
 }
 
-async function forwarder(url: string, brokers: string): Promise<number> {
+async function forwarder(url: string, brokers: string): Promise<Figures> {
   await using kafka = await kafkaCounter(brokers);
   await kafka.makeTopic('forwarded');
   await using _program = await startProgram(new URL('./peers/mqtt-to-kafka.ts', import.meta.url).pathname, {
@@ -122,8 +151,10 @@ async function forwarder(url: string, brokers: string): Promise<number> {
   });
   const publishers = await connectPublishers(url);
   const rate = await rateUntil(publishers, () => kafka.records('forwarded'));
+  await using arrivals = await arrivalsOn(brokers, 'forwarded');
+  const latency = await steadyLatency(publishers, arrivals);
   await Promise.all(publishers.map(({ client }) => client.endAsync(true)));
-  return rate;
+  return { rate, latency };
 }
 
 /** The bridge and the projector as processes of their own, beside one with the other roles. */
@@ -146,13 +177,19 @@ async function fleetgraph(url: string, brokers: string) {
   // Compiled, joined and with its partitions made: the first seconds of a process are not its throughput.
   await durableRate();
   const durable = await durableRate();
+  const durableLatency = await latencyOfDurable(fleet, brokers);
   await using _projector = await startPlatformProcess({ roles: ['projector'], env });
   const settled = await untilStill(async () => readingsStored(database));
   const queryable = await rateUntil(fleet, async () => settled / 2 + ((await readingsStored(database)) - settled) / 2);
-  const latencies = await latencyAt(platform, fleet, queryable / 3);
+  const latencies = await latencyAt(platform, fleet, steadyRate);
   await database.end();
   await Promise.all(fleet.map(({ client }) => client.endAsync(true)));
-  return { durable, queryable, latencies };
+  return { durable, durableLatency, queryable, latencies };
+}
+
+async function latencyOfDurable(fleet: Publishers, brokers: string): Promise<Latency> {
+  await using arrivals = await arrivalsOn(brokers, topics.telemetry);
+  return await steadyLatency(fleet, arrivals);
 }
 
 /** PostgreSQL on a directory of its own. */

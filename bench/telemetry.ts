@@ -2,7 +2,7 @@
 import { connectAsync } from 'mqtt';
 import pg from 'pg';
 import { pause } from '../platform/lifecycle/wait.js';
-import { connectFleet, publishFlatOut } from './fleet.js';
+import { connectFleet, publishFlatOut, publishSteadily } from './fleet.js';
 import { startPlatformProcess, startProgram, type RunningPlatform } from './process.js';
 import { summarizeProfile } from './profile.js';
 import { quantile, ratio, round, type Section } from './section.js';
@@ -123,16 +123,7 @@ export async function latencyAt(
   rate: number,
 ): Promise<readonly number[]> {
   const startedAt = Date.now();
-  const inFlight: Promise<unknown>[] = [];
-  for (let sent = 0; Date.now() - startedAt < 8_000;) {
-    const due = ((Date.now() - startedAt) / 1_000) * rate;
-    for (; sent < due; sent += 1) {
-      const device = fleet[sent % fleet.length];
-      if (device) inFlight.push(device.client.publishAsync(device.topic, payload(), { qos: 1 }));
-    }
-    await pause(5);
-  }
-  await Promise.all(inFlight);
+  await publishSteadily({ publishers: fleet, rate, seconds: 8, payload });
   await pause(1_000);
   const client = new pg.Client({ connectionString: platform.databaseUrl });
   await client.connect();
