@@ -1,6 +1,4 @@
-import type { ApolloServerPlugin } from '@apollo/server';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import type { GatewayContext } from './request-context.js';
 
 export type GatewayMetrics = ReturnType<typeof createGatewayMetrics>;
 
@@ -56,21 +54,5 @@ export function createGatewayMetrics(registry: Registry) {
       labelNames: ['reason'],
       registers,
     }),
-  };
-}
-
-/** Counts and times each operation that Apollo Server executes. */
-export function requestMetrics(metrics: GatewayMetrics): ApolloServerPlugin<GatewayContext> {
-  return {
-    async requestDidStart() {
-      const startedAt = performance.now();
-      return {
-        async willSendResponse({ operation, errors }) {
-          const type = operation?.operation ?? 'unknown';
-          metrics.requests.inc({ type, outcome: errors?.length ? 'error' : 'ok' });
-          metrics.requestSeconds.observe({ type }, (performance.now() - startedAt) / 1_000);
-        },
-      };
-    },
   };
 }

@@ -6,8 +6,8 @@
  * fetched and joined.
  */
 import { ApolloGateway } from '@apollo/gateway';
-import { ApolloServer } from '@apollo/server';
 import type { FastifyInstance } from 'fastify';
+import { NoSchemaIntrospectionCustomRule } from 'graphql';
 import { readFile } from 'node:fs/promises';
 import type { JSONWebKeySet } from 'jose';
 import type { Config } from '../platform/config/config.js';
@@ -20,16 +20,18 @@ import type { Logger } from '../platform/observability/logger.js';
 import type { Registry } from '../platform/observability/metrics.js';
 import { addAuthRoutes } from './auth-routes.js';
 import { addExplorerRoutes } from './explorer/explorer-routes.js';
-import { createGatewayMetrics, requestMetrics } from './gateway-metrics.js';
+import { createExecutor } from './execution/executor.js';
+import { createGatewayMetrics } from './gateway-metrics.js';
 import { depthLimit } from './guards/depth-limit.js';
-import { createContext, credentialsIn, type GatewayContext } from './request-context.js';
+import { createJsonParser } from './guards/json.js';
+import { createContext, credentialsIn } from './request-context.js';
 import { awaitSubgraphs, type SubgraphsAwaited } from './supergraph/await-subgraphs.js';
 import { createSubgraphSources } from './supergraph/subgraph-sources.js';
 import type { SubgraphName } from './supergraph/compose.js';
 import { buildSupergraph, executableSdl, type Supergraph } from './supergraph/supergraph.js';
 import { createSubscriptionEngine } from './subscriptions/engine.js';
 import { createUpstreams } from './subscriptions/upstream.js';
-import { addGraphQLRoute, httpPlugins } from './transports/http.js';
+import { addGraphQLRoute } from './transports/http.js';
 import type { HttpStreams } from './transports/http-streams.js';
 import { createExecuteOnce } from './transports/execute-once.js';
 import { createOperations } from './transports/operations.js';
@@ -58,8 +60,13 @@ export interface GatewayRoleOptions {
 /** More tokens than any operation that a person writes; what is longer is refused before it is parsed whole. */
 const maxTokens = 15_000;
 const maxDepth = 15;
+const maxJsonDepth = 32;
+const requestTimeoutMs = 60_000;
+const bodyTimeoutMs = 20_000;
 /** Over how long the sockets are closed at a stop, at most: all at once, their clients would come again at once. */
 const maxSpreadMs = 5_000;
+/** How long a stop waits for requests that are being answered. */
+const closeTimeoutMs = 10_000;
 
 /** Makes the role. It serves the graph over HTTP and WebSocket at /graphql of `config.ports.gateway`. */
 export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
@@ -68,7 +75,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
   const metrics = createGatewayMetrics(options.metrics);
   const service = { name: 'gateway', host: config.host, port: config.ports.gateway };
   let app: FastifyInstance | undefined;
-  let server: ApolloServer<GatewayContext> | undefined;
+  let stopSupergraph: (() => Promise<void>) | undefined;
   let webSocket: WebSocketTransport | undefined;
   let httpStreams: HttpStreams | undefined;
   let closeUpstreams: (() => Promise<void>) | undefined;
@@ -116,33 +123,27 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         ready: this.ready.bind(this),
         maxBodyBytes: 4_194_304,
       });
-      server = new ApolloServer<GatewayContext>({
-        gateway,
-        introspection: !production,
-        includeStacktraceInErrorResponses: false,
-        stopOnTerminationSignals: false,
-        csrfPrevention: true,
-        parseOptions: { maxLexicalTokens: maxTokens },
-        validationRules: [depthLimit(maxDepth)],
-        formatError: graphqlErrorFormatter(log),
-        plugins: [...httpPlugins({ app, production }), requestMetrics(metrics)],
-        logger: quiet(log),
-      });
-      await server.start();
+      await gateway.load();
+      stopSupergraph = async () => gateway.stop();
       const upstreams = createUpstreams({ urls: options.subgraphs, log });
       closeUpstreams = upstreams.close;
       const formatError = graphqlErrorFormatter(log);
       const engine = createSubscriptionEngine({
         ...{ supergraph: currentSupergraph, upstreams, sources, log, metrics, formatError },
       });
+      const executor = createExecutor({ supergraph: currentSupergraph, sources, formatError });
       const findOperation = createOperations({
-        ...{ supergraph: currentSupergraph, rules: [depthLimit(maxDepth)], maxTokens },
+        ...{ supergraph: currentSupergraph, prepare: executor.prepare.bind(executor), maxTokens },
+        rules: [depthLimit(maxDepth), ...(production ? [NoSchemaIntrospectionCustomRule] : [])],
+        hideSuggestions: production,
       });
-
-      const executeOnce = createExecuteOnce(server);
+      const executeOnce = createExecuteOnce({ executor, formatError, metrics, timeoutMs: requestTimeoutMs });
       const limits = config.webSocketLimits;
       const transport = { engine, findOperation, executeOnce, formatError, metrics, limits };
-      httpStreams = await addGraphQLRoute({ app, server, verifyToken, production, streams: transport });
+      httpStreams = await addGraphQLRoute({
+        ...{ app, verifyToken, production, transport, bodyTimeoutMs, maxBatch: 1 },
+        parseJson: createJsonParser(maxJsonDepth),
+      });
       addAuthRoutes(app, { verifyToken, ...(options.jwks ? { jwks: options.jwks } : {}) });
       if (config.explorer) await addExplorerRoutes(app, options.developmentToken);
       webSocket = serveWebSocket({
@@ -168,12 +169,15 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       // Streams first: their clients resume elsewhere while requests in hand are still answered.
       const spreadMs = Math.min(options.drainMs ?? 0, maxSpreadMs);
       await Promise.all([webSocket?.stop(spreadMs), httpStreams?.stop(spreadMs)]);
-      await server?.stop();
+      const { server } = app ?? {};
+      const timer = setTimeout(() => server?.closeAllConnections(), closeTimeoutMs);
       await app?.close();
+      clearTimeout(timer);
+      await stopSupergraph?.();
       await closeUpstreams?.();
       webSocket = undefined;
       httpStreams = undefined;
-      server = undefined;
+      stopSupergraph = undefined;
       app = undefined;
       closeUpstreams = undefined;
     },

@@ -30,3 +30,8 @@ export function payloadOf(
     key: place?.key,
   };
 }
+
+/** The one result of an operation that is no subscription, as JSON. */
+export function payloadOfText(text: string): StreamPayload {
+  return { bytes: Buffer.from(text), position: undefined, cursor: undefined, key: undefined };
+}

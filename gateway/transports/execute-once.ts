@@ -1,29 +1,67 @@
-/** A query or mutation from a transport that streams, through the pipeline of HTTP. */
-import type { ApolloServer } from '@apollo/server';
+/** A query or mutation of any transport: executed, with a deadline, counted, and answered as text. */
 import { FleetgraphError } from '../../platform/errors.js';
+import type { Executor } from '../execution/executor.js';
+import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
+import { answerOf, type Answer } from './answer.js';
 import type { KnownOperation } from './operations.js';
+import { presentError, type FormatError } from './present-error.js';
 
 export interface OnceRequest {
   readonly operation: KnownOperation;
-  readonly operationName: string | undefined;
   readonly variables: Readonly<Record<string, unknown>>;
   readonly context: GatewayContext;
+  /** Aborted when the client has gone. */
+  readonly signal?: AbortSignal;
 }
 
-/** @returns a function that gives the result, errors included. */
-export function createExecuteOnce(server: ApolloServer<GatewayContext>): (request: OnceRequest) => Promise<object> {
-  return async ({ operation, operationName, variables, context }) => {
-    const { body } = await server.executeOperation(
-      {
-        query: operation.document,
-        variables: { ...variables },
-        ...(operationName === undefined ? {} : { operationName }),
-      },
-      { contextValue: context },
-    );
-    if (body.kind !== 'single')
-      throw new FleetgraphError('BAD_USER_INPUT', '@defer is not supported. Ask for everything at once.');
-    return body.singleResult;
+/** Never rejects for what is wrong with the operation or its execution: the answer has the errors. */
+export type ExecuteOnce = (request: OnceRequest) => Promise<Answer>;
+
+export function createExecuteOnce(options: {
+  executor: Executor;
+  formatError: FormatError;
+  metrics: GatewayMetrics;
+  /** From the first fetch to the last, milliseconds. */
+  timeoutMs: number;
+}): ExecuteOnce {
+  const { executor, formatError, metrics, timeoutMs } = options;
+
+  const execute = async ({ operation, variables, context, signal }: OnceRequest): Promise<Answer> => {
+    const stop = new AbortController();
+    const abort = (): void => stop.abort();
+    signal?.addEventListener('abort', abort, { once: true });
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      const outcome = await Promise.race([
+        executor.execute(operation.prepared(), { variables, context, signal: stop.signal }),
+        new Promise<never>((_resolve, reject) => {
+          timer = setTimeout(() => {
+            reject(
+              new FleetgraphError(
+                'UNAVAILABLE',
+                `The operation took longer than ${timeoutMs} ms and was given up. Ask for less at once, or try again.`,
+              ),
+            );
+            stop.abort();
+          }, timeoutMs);
+        }),
+      ]);
+      return answerOf(outcome.data, outcome.errors);
+    } catch (error) {
+      return answerOf(undefined, [presentError(error, formatError)]);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+    }
+  };
+
+  return async (request) => {
+    const startedAt = performance.now();
+    const answer = await execute(request);
+    const type = request.operation.operation.operation;
+    metrics.requests.inc({ type, outcome: answer.errors.length > 0 ? 'error' : 'ok' });
+    metrics.requestSeconds.observe({ type }, (performance.now() - startedAt) / 1_000);
+    return answer;
   };
 }

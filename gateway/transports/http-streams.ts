@@ -4,15 +4,15 @@
  * neither, and then the request is none of these.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { getOperationAST, OperationTypeNode, type GraphQLFormattedError } from 'graphql';
+import { OperationTypeNode, type GraphQLFormattedError } from 'graphql';
 import { errorCodes, FleetgraphError, type ErrorCode } from '../../platform/errors.js';
 import { pause } from '../../platform/lifecycle/wait.js';
 import { inSpan } from '../../platform/observability/trace-context.js';
 import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
 import type { SubscriptionEngine } from '../subscriptions/engine.js';
-import { payloadOf } from '../subscriptions/payload.js';
-import type { OnceRequest } from './execute-once.js';
+import { payloadOfText } from '../subscriptions/payload.js';
+import type { ExecuteOnce } from './execute-once.js';
 import { HttpStream, type StreamFormat } from './http-stream.js';
 import { multipart } from './multipart.js';
 import type { FindOperation, KnownOperation } from './operations.js';
@@ -37,7 +37,7 @@ export interface HttpStreamsOptions {
   readonly engine: SubscriptionEngine;
   readonly findOperation: FindOperation;
   /** Answers a query or mutation. */
-  readonly executeOnce: (operation: OnceRequest) => Promise<object>;
+  readonly executeOnce: ExecuteOnce;
   /** The context of an operation. @throws an error that `formatError` knows, without a good token. */
   readonly createContext: (request: FastifyRequest) => Promise<GatewayContext>;
   readonly formatError: FormatError;
@@ -126,15 +126,18 @@ export function createHttpStreams(options: HttpStreamsOptions): HttpStreams {
     stream.follow(engine.subscribe({ document, operationName, variables, context, since }, stream));
   };
 
-  const resultOf = async (method: string, known: KnownOperation, { operation, context }: Admitted): Promise<object> => {
-    const { operationName, variables } = operation;
-    const type = getOperationAST(known.document, operationName)?.operation;
-    if (method === 'GET' && type === OperationTypeNode.MUTATION)
+  const answerTo = async (
+    method: string,
+    known: KnownOperation,
+    { operation: { variables }, context }: Admitted,
+  ): Promise<string> => {
+    if (method === 'GET' && known.operation.operation === OperationTypeNode.MUTATION)
       throw new FleetgraphError('BAD_USER_INPUT', 'A mutation has to be sent with POST.');
     const traceparent = context.forwarded['traceparent'];
-    return inSpan('graphql request', { traceparent }, () =>
-      executeOnce({ operation: known, operationName, variables, context }),
+    const { text } = await inSpan('graphql request', { traceparent }, () =>
+      executeOnce({ operation: known, variables, context }),
     );
+    return text;
   };
 
   /** @throws what is to be told with a status, because the answer has not begun. */
@@ -161,7 +164,7 @@ export function createHttpStreams(options: HttpStreamsOptions): HttpStreams {
       if (!('document' in known)) opened.error(known);
       else if (known.isSubscription) subscribe(opened, known, admitted);
       else {
-        opened.next(payloadOf(await resultOf(method, known, admitted), undefined));
+        opened.next(payloadOfText(await answerTo(method, known, admitted)));
         opened.complete();
       }
     } catch (error) {
@@ -210,6 +213,8 @@ export function createHttpStreams(options: HttpStreamsOptions): HttpStreams {
 
 /** What the client prefers of what a stream can be; undefined if it takes no stream. */
 function wishOf(accept: string | undefined): { format: StreamFormat; prefersJson: boolean } | undefined {
+  // Nearly all requests take none, and need not pay for the rest.
+  if (accept === undefined || !/event-stream|multipart/i.test(accept)) return undefined;
   const ranges = mediaRangesOf(accept);
   for (const [index, range] of ranges.entries()) {
     const format = formats.find((one) => one.accepts(range));

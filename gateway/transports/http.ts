@@ -1,24 +1,20 @@
 /**
- * The graph over HTTP: `POST /graphql`, `GET /graphql` for queries, and Apollo Sandbox for a browser that comes by.
- * Clients that ask for a stream get one (http-streams.ts).
+ * The graph over HTTP: `POST /graphql`, `GET /graphql` for queries, and Apollo Sandbox for a browser that comes by on a
+ * development machine. Clients that ask for a stream get one (http-streams.ts); all others one answer (http-answer.ts).
  */
-import type { ApolloServer, ApolloServerPlugin } from '@apollo/server';
-import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
-import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
-import {
-  ApolloServerPluginInlineTraceDisabled,
-  ApolloServerPluginUsageReportingDisabled,
-} from '@apollo/server/plugin/disabled';
-import { fastifyApolloDrainPlugin, fastifyApolloHandler } from '@as-integrations/fastify';
 import cors from '@fastify/cors';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { Kind, parse } from 'graphql';
+import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
 import { FleetgraphError } from '../../platform/errors.js';
-import { toGraphQLError } from '../../platform/graphql/errors.js';
 import type { VerifyToken } from '../../platform/identity/verify-token.js';
 import { inSpan } from '../../platform/observability/trace-context.js';
+import { crossSiteMessage, isSimpleContentType } from '../guards/cross-site.js';
+import type { ParseJson } from '../guards/json.js';
 import { createContext, type GatewayContext } from '../request-context.js';
+import { createHttpAnswers, type HttpAnswersOptions } from './http-answer.js';
 import { createHttpStreams, type HttpStreams, type HttpStreamsOptions } from './http-streams.js';
+import { createLandingPage, prefersPage } from './landing-page.js';
+import { httpOperationOf } from './stream-request.js';
+import { deadlineOfBody } from '../guards/slow-body.js';
 
 /** Where pages may come from that call the API on a development machine: Apollo Sandbox and local front ends. */
 const developmentOrigins = [
@@ -26,65 +22,23 @@ const developmentOrigins = [
   /^http:\/\/(localhost|127\.0\.0\.1)(:\d+)?$/,
 ];
 
-/** Plugins of Apollo Server that belong to this transport. */
-export function httpPlugins({
-  app,
-  production,
-}: {
-  app: FastifyInstance;
-  production: boolean;
-}): ApolloServerPlugin<GatewayContext>[] {
-  return [
-    fastifyApolloDrainPlugin<GatewayContext>(app),
-    production
-      ? ApolloServerPluginLandingPageDisabled()
-      : ApolloServerPluginLandingPageLocalDefault({ embed: true, footer: false }),
-    ApolloServerPluginInlineTraceDisabled(),
-    ApolloServerPluginUsageReportingDisabled(),
-  ];
+export interface GraphQLRouteOptions {
+  readonly app: FastifyInstance;
+  readonly verifyToken: VerifyToken;
+  readonly production: boolean;
+  readonly parseJson: ParseJson;
+  /** How long a body may take to come, milliseconds. */
+  readonly bodyTimeoutMs: number;
+  readonly maxBatch: number;
+  /** What streams and single answers have in common. */
+  readonly transport: Omit<HttpStreamsOptions, 'createContext'> & Pick<HttpAnswersOptions, 'executeOnce'>;
 }
 
 /** Adds the route. @returns its streams, to be stopped before the server is. */
-export async function addGraphQLRoute(options: {
-  app: FastifyInstance;
-  server: ApolloServer<GatewayContext>;
-  verifyToken: VerifyToken;
-  production: boolean;
-  streams: Omit<HttpStreamsOptions, 'createContext'>;
-}): Promise<HttpStreams> {
-  const { app, server, verifyToken, production } = options;
-  const context = (request: FastifyRequest) => contextOf(request, verifyToken, production);
-  const handle = fastifyApolloHandler(server, { context });
-  const streams = createHttpStreams({ ...options.streams, createContext: context });
-  // In a scope of its own: no other route may be read by pages of other origins.
-  await app.register(async (scope) => {
-    await scope.register(cors, {
-      origin: production ? false : developmentOrigins,
-      methods: ['GET', 'POST'],
-      maxAge: 86_400,
-    });
-    scope.route({
-      url: '/graphql',
-      method: ['GET', 'POST'],
-      async handler(request, reply) {
-        if (await streams.answer(request, reply)) return reply;
-        const traceparent = headerOf(request, 'traceparent');
-        return inSpan('graphql request', { traceparent }, async () => handle.call(app, request, reply));
-      },
-    });
-  });
-  return streams;
-}
-
-async function contextOf(
-  request: FastifyRequest,
-  verifyToken: VerifyToken,
-  production: boolean,
-): Promise<GatewayContext> {
-  try {
-    if (!production && request.headers.authorization === undefined && isIntrospection(request))
-      return { forwarded: {} };
-    return await createContext(
+export async function addGraphQLRoute(options: GraphQLRouteOptions): Promise<HttpStreams> {
+  const { app, verifyToken, production, parseJson, transport, maxBatch, bodyTimeoutMs } = options;
+  const contextOf = async (request: FastifyRequest): Promise<GatewayContext> =>
+    createContext(
       {
         authorization: request.headers.authorization,
         consistencyToken: headerOf(request, 'x-fleetgraph-consistency'),
@@ -93,10 +47,50 @@ async function contextOf(
       },
       verifyToken,
     );
-  } catch (error) {
-    // Thrown as it is, Apollo would take it for a defect of ours and answer 500.
-    throw error instanceof FleetgraphError ? toGraphQLError(error) : error;
-  }
+  const streams = createHttpStreams({
+    ...transport,
+    async createContext(request) {
+      if (!production && request.headers.authorization === undefined) {
+        const found = transport.findOperation(httpOperationOf(request));
+        if ('document' in found && found.asksForSchemaOnly) return { forwarded: {} };
+      }
+      return contextOf(request);
+    },
+  });
+  const answers = createHttpAnswers({ ...transport, createContext: contextOf, production, parseJson, maxBatch });
+  const landingPage = production ? undefined : await createLandingPage();
+  // In a scope of its own: no other route may be read by pages of other origins.
+  await app.register(async (scope) => {
+    await scope.register(cors, {
+      origin: production ? false : developmentOrigins,
+      methods: ['GET', 'POST'],
+      maxAge: 86_400,
+    });
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (_request, body, done) => {
+      try {
+        done(null, body === '' ? undefined : parseJson(body, 'The body'));
+      } catch (error) {
+        done(error as FleetgraphError);
+      }
+    });
+    scope.addHook('preParsing', deadlineOfBody(bodyTimeoutMs));
+    scope.setErrorHandler<FastifyError | FleetgraphError>((error, request, reply) =>
+      answers.refuse(request, reply, requestFault(error, request)),
+    );
+    scope.route({
+      url: '/graphql',
+      method: ['GET', 'POST'],
+      async handler(request, reply) {
+        if (await streams.answer(request, reply)) return reply;
+        if (landingPage && request.method === 'GET' && prefersPage(request.headers.accept))
+          return reply.type('text/html; charset=utf-8').send(await landingPage());
+        const traceparent = headerOf(request, 'traceparent');
+        return inSpan('graphql request', { traceparent }, async () => answers.answer(request, reply));
+      },
+    });
+  });
+  return streams;
 }
 
 function headerOf(request: FastifyRequest, name: string): string | undefined {
@@ -104,23 +98,24 @@ function headerOf(request: FastifyRequest, name: string): string | undefined {
   return typeof value === 'string' && value.length <= 512 ? value : undefined;
 }
 
-/** Whether the operation asks for the schema only: tools ask before anyone has given them a token. */
-function isIntrospection(request: FastifyRequest): boolean {
-  const { query } = (request.method === 'GET' ? request.query : (request.body ?? {})) as { query?: unknown };
-  if (typeof query !== 'string') return false;
-  try {
-    const operations = parse(query, { maxLexicalTokens: 5_000 }).definitions.filter(
-      (definition) => definition.kind === Kind.OPERATION_DEFINITION,
-    );
-    return (
-      operations.length > 0 &&
-      operations.every(({ selectionSet }) =>
-        selectionSet.selections.every(
-          (selection) => selection.kind === Kind.FIELD && selection.name.value.startsWith('__'),
-        ),
-      )
-    );
-  } catch {
-    return false;
+/** What is wrong with the request, before it was looked at as GraphQL. */
+function requestFault(
+  error: FastifyError | FleetgraphError,
+  { headers }: FastifyRequest,
+): { readonly error: unknown; readonly status?: number } {
+  if (error instanceof FleetgraphError) return { error };
+  switch (error.statusCode) {
+    case 413:
+      return { error: new FleetgraphError('PAYLOAD_TOO_LARGE', error.message, { cause: error }) };
+    case 415: {
+      if (isSimpleContentType(headers['content-type'] ?? ''))
+        return { error: new FleetgraphError('BAD_USER_INPUT', crossSiteMessage) };
+      const message = 'Send the operation as JSON, with "content-type: application/json".';
+      return { error: new FleetgraphError('BAD_USER_INPUT', message), status: 415 };
+    }
+    default:
+      return (error.statusCode ?? 500) < 500
+        ? { error: new FleetgraphError('BAD_USER_INPUT', error.message, { cause: error }) }
+        : { error };
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { FastifyRequest } from 'fastify';
 import { FleetgraphError } from '../../platform/errors.js';
+import { couldComeFromAnotherSite, crossSiteMessage } from '../guards/cross-site.js';
 import type { OperationRequest } from './operations.js';
 
 /** One of the media ranges of an `Accept` header (RFC 9110, section 12.5.1). */
@@ -36,24 +37,16 @@ export function mediaRangesOf(accept: string | undefined): readonly MediaRange[]
     .sort((one, other) => other.quality - one.quality);
 }
 
-/** Types that a page may send to another site without asking first. */
-const simpleContentTypes = new Set(['application/x-www-form-urlencoded', 'multipart/form-data', 'text/plain']);
-const preflightHeaders = ['x-apollo-operation-name', 'apollo-require-preflight'];
-
 /**
- * The rule of Apollo Server's `csrfPrevention`: only what a browser asks the server about before it sends it from another
- * site. An EventSource of a browser is not: it can neither set such a header nor `Authorization`, and a token doesn't belong
- * into a URL, which is logged. Clients that use `fetch` can.
+ * Only what a browser asks the server about before it sends it from another site. An EventSource of a browser is not: it can
+ * neither set a header of its own nor `Authorization`, and a token doesn't belong into a URL, which is logged. Clients that use
+ * `fetch` can.
  * @throws FleetgraphError BAD_USER_INPUT
  */
 export function refuseSimpleRequest({ headers }: FastifyRequest): void {
-  const contentType = headers['content-type']?.split(';')[0]?.trim().toLowerCase() ?? '';
-  if (contentType !== '' && !simpleContentTypes.has(contentType)) return;
-  if (preflightHeaders.some((name) => (headers[name] ?? '').length > 0)) return;
-  throw new FleetgraphError(
-    'BAD_USER_INPUT',
-    `This request could come from a page of another site (CSRF). Send it with "content-type: application/json", or with a header ${preflightHeaders.join(' or ')} that is not empty.`,
-  );
+  // The token of a stream is no proof: what isn't said to be simple by its content type has to say so by a header.
+  const { authorization: _token, ...others } = headers;
+  if (couldComeFromAnotherSite(others)) throw new FleetgraphError('BAD_USER_INPUT', crossSiteMessage);
 }
 
 /** The operation, from the body of a POST or the URL of a GET. @throws FleetgraphError BAD_USER_INPUT */

@@ -24,7 +24,7 @@ import { sameAuthority, type Identity } from '../../../platform/identity/identit
 import type { GatewayContext } from '../../request-context.js';
 import type { Subscription, SubscriptionEngine } from '../../subscriptions/engine.js';
 import type { GatewayMetrics } from '../../gateway-metrics.js';
-import type { OnceRequest } from '../execute-once.js';
+import type { ExecuteOnce } from '../execute-once.js';
 import type { FindOperation } from '../operations.js';
 import { presentError, type FormatError } from '../present-error.js';
 import { SocketOperation, type FrameSink } from './socket-operation.js';
@@ -34,7 +34,7 @@ export interface ConnectionOptions {
   readonly engine: SubscriptionEngine;
   readonly findOperation: FindOperation;
   /** Answers a query or mutation. */
-  readonly executeOnce: (operation: OnceRequest) => Promise<object>;
+  readonly executeOnce: ExecuteOnce;
   /** The context of an operation. @throws FleetgraphError UNAUTHENTICATED without a good token. */
   readonly createContext: (
     authorization: string | undefined,
@@ -263,9 +263,9 @@ export class Connection implements FrameSink {
       );
       return;
     }
-    const result = await this.#options.executeOnce({ operation: found, operationName, variables, context });
+    const { text } = await this.#options.executeOnce({ operation: found, variables, context });
     if (operation.hasEnded) return;
-    this.send(JSON.stringify({ id: operation.id, type: MessageType.Next, payload: result }));
+    this.send(`{"id":${JSON.stringify(operation.id)},"type":"${MessageType.Next}","payload":${text}}`);
     operation.complete();
   }
 

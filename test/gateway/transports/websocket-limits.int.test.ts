@@ -1,10 +1,12 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { parse } from 'graphql';
 import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { createGatewayMetrics } from '../../../gateway/gateway-metrics.js';
 import { serveWebSocket, type WebSocketLimits } from '../../../gateway/transports/websocket/websocket.js';
+import type { KnownOperation } from '../../../gateway/transports/operations.js';
 import { eventually } from '../../world/eventually.js';
 import { startGateway, type GatewayWorld } from '../gateway-world.js';
 import { openSocket } from '../protocol-client.js';
@@ -83,8 +85,8 @@ async function serveAlone(limits: Partial<WebSocketLimits>) {
   const transport = serveWebSocket({
     httpServer,
     engine: { subscribe: () => ({ resume() {}, renew() {}, leave() {}, cursor: () => undefined }) },
-    findOperation: () => ({ document: { kind: 'Document' as never, definitions: [] }, isSubscription: true }),
-    executeOnce: async () => ({}),
+    findOperation: () => ({ document: parse('subscription { anything }'), isSubscription: true }) as KnownOperation,
+    executeOnce: async () => ({ text: '{}', hasData: false, errors: [] }),
     createContext: async () => ({ identity, forwarded: {} }),
     formatError: (formatted) => formatted,
     metrics: createGatewayMetrics(new Registry()),
