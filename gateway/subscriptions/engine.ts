@@ -14,8 +14,9 @@ import { executeEvent } from './execute-event.js';
 import { Member, type MemberEvents, type Subscriber } from './member.js';
 import { sharingKey } from './normalise.js';
 import type { QueueLimits } from './payload-queue.js';
-import { createSubscriptionPlanner, type SubscriptionPlan } from './plan.js';
-import { createSharedStream, type SharedStream } from './shared-stream.js';
+import { createSubscriptionPlanner } from './plan.js';
+import { SharedStream, type StreamServices } from './shared-stream.js';
+import type { StreamIdentity } from './stream-events.js';
 import type { Upstreams } from './upstream.js';
 
 export interface SubscriptionRequest {
@@ -99,26 +100,37 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
     ];
   };
 
-  const open = (key: string, plan: SubscriptionPlan, variables: Readonly<Record<string, unknown>>): SharedStream => {
-    metrics.sharedStreams.inc();
-    let isOver = false;
-    const stream: SharedStream = createSharedStream({
-      ...{ plan, variables, upstreams: options.upstreams, log: options.log, present },
-      resumeForMs: options.resumeForMs ?? 60_000,
-      execute: ({ data, errors }, context) => {
-        const event = { data: data ?? null, ...(errors ? { errors } : {}) };
-        if (plan.isWhole) return withFormattedErrors(event);
-        return executeEvent({ plan, variables, context, sources }, event).then(withFormattedErrors);
-      },
-      onOver() {
-        if (isOver) return;
-        isOver = true;
-        metrics.sharedStreams.dec();
-        if (streams.get(key) === stream) streams.delete(key);
-      },
-    });
-    streams.set(key, stream);
-    return stream;
+  const services: StreamServices = {
+    ...{ upstreams: options.upstreams, log: options.log, present },
+    resumeForMs: options.resumeForMs ?? 60_000,
+    execute({ plan, variables }, { data, errors }, context) {
+      const event = { data: data ?? null, ...(errors ? { errors } : {}) };
+      if (plan.isWhole) return withFormattedErrors(event);
+      return executeEvent({ plan, variables, context, sources }, event).then(withFormattedErrors);
+    },
+    onOver(stream) {
+      metrics.sharedStreams.dec();
+      if (streams.get(stream.identity.key) === stream) streams.delete(stream.identity.key);
+    },
+  };
+
+  const join = (member: Member, identity: StreamIdentity): void => {
+    let stream = streams.get(identity.key);
+    if (!stream) {
+      metrics.sharedStreams.inc();
+      stream = new SharedStream(services, identity);
+      streams.set(identity.key, stream);
+    }
+    streamOf.set(member, stream);
+    stream.join(member);
+  };
+
+  const leave = (member: Member): void => {
+    if (member.hasEnded) return;
+    metrics.ended.inc({ reason: 'left' });
+    member.leave();
+    if (streamOf.has(member)) forget(member);
+    else metrics.subscriptions.dec();
   };
 
   const withFormattedErrors = <T extends { readonly errors?: readonly GraphQLFormattedError[] }>(result: T): T =>
@@ -142,26 +154,39 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
       metrics.subscriptions.inc();
       // Never before the caller has what it needs to leave.
       queueMicrotask(() => {
-        if (member.hasEnded) return;
-        const key = sharingKey(normalised, variables, context.identity);
-        const stream = streams.get(key) ?? open(key, plan, variables);
-        streamOf.set(member, stream);
-        stream.join(member);
+        if (!member.hasEnded)
+          join(member, { key: sharingKey(normalised, variables, context.identity), plan, variables });
       });
-      return {
-        resume: () => member.resume(),
-        renew: (renewed) => void (member.context = renewed),
-        leave() {
-          if (member.hasEnded) return;
-          metrics.ended.inc({ reason: 'left' });
-          member.leave();
-          if (streamOf.has(member)) forget(member);
-          else metrics.subscriptions.dec();
-        },
-        cursor: () => member.cursor,
-      };
+      return new Hold(member, leave);
     },
   };
+}
+
+// One for each client: methods on a prototype, not closures.
+class Hold implements Subscription {
+  readonly #member: Member;
+  readonly #leave: (member: Member) => void;
+
+  constructor(member: Member, leave: (member: Member) => void) {
+    this.#member = member;
+    this.#leave = leave;
+  }
+
+  resume(): void {
+    this.#member.resume();
+  }
+
+  renew(context: GatewayContext): void {
+    this.#member.context = context;
+  }
+
+  leave(): void {
+    this.#leave(this.#member);
+  }
+
+  cursor(): string | undefined {
+    return this.#member.cursor;
+  }
 }
 
 /** What a subgraph's error is told with. */

@@ -18,13 +18,18 @@ export interface ExecutionPayload {
   readonly extensions?: Readonly<Record<string, unknown>>;
 }
 
+/** Where in its stream a payload is, as the subgraph says it. */
+type Place = { readonly position?: string; readonly cursor?: string; readonly key?: string } | undefined;
+
 /** Writes a result. */
-export function payloadOf(
-  result: ExecutionPayload,
-  place: { readonly position?: string; readonly cursor?: string; readonly key?: string } | undefined,
-): StreamPayload {
+export function payloadOf(result: ExecutionPayload, place: Place): StreamPayload {
+  return placed(Buffer.from(JSON.stringify(result)), place);
+}
+
+/** A result that is written already. */
+export function placed(bytes: Buffer, place: Place): StreamPayload {
   return {
-    bytes: Buffer.from(JSON.stringify(result)),
+    bytes,
     position: place?.position === undefined ? undefined : BigInt(place.position),
     cursor: place?.cursor,
     key: place?.key,

@@ -1,49 +1,65 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { inOrder } from '../../../gateway/subscriptions/in-order.js';
+import { InOrder } from '../../../gateway/subscriptions/in-order.js';
 
-test('results come out in the order in which they were begun, however long each takes', async () => {
+test('results come out in the order in which the work was given, however long each takes', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.scheduler(),
       fc.array(fc.boolean(), { maxLength: 40 }),
       fc.integer({ min: 1, max: 5 }),
-      async (scheduler, work, max) => {
+      async (scheduler, work, maxRunning) => {
         const out: number[] = [];
-        const ordered = inOrder<number>(max, (result) => out.push(result));
+        const ordered = new InOrder<number>({ maxRunning, maxWaiting: 40, deliver: (result) => out.push(result) });
         let running = 0;
         let most = 0;
-        const adding = (async () => {
-          for (const [index, isLater] of work.entries()) {
-            if (!isLater) {
-              await ordered.add(index);
-              continue;
-            }
+        for (const [index, isLater] of work.entries()) {
+          const given = ordered.add(() => {
+            if (!isLater) return index;
             running += 1;
             most = Math.max(most, running);
-            await ordered.add(
-              scheduler.schedule(Promise.resolve(index)).then((result) => {
-                running -= 1;
-                return result;
-              }),
-            );
-          }
-          await ordered.settled();
-        })();
-        await scheduler.waitFor(adding);
+            return scheduler.schedule(Promise.resolve(index)).then((result) => {
+              running -= 1;
+              return result;
+            });
+          });
+          expect(given).toBe(true);
+        }
+        await scheduler.waitFor(ordered.settled());
         expect(out).toEqual(work.map((_isLater, index) => index));
-        expect(most).toBeLessThanOrEqual(max);
+        expect(most).toBeLessThanOrEqual(maxRunning);
       },
     ),
   );
 });
 
-test('behind a failure nothing comes out', async () => {
+test('work beyond the line is refused and not done', async () => {
   const out: number[] = [];
-  const ordered = inOrder<number>(10, (result) => out.push(result));
-  await ordered.add(1);
-  await ordered.add(Promise.reject(new Error('broken')));
-  await ordered.add(Promise.resolve(2));
+  let release: (result: number) => void = () => undefined;
+  const ordered = new InOrder<number>({ maxRunning: 1, maxWaiting: 1, deliver: (result) => out.push(result) });
+  expect(ordered.add(() => new Promise((resolve) => (release = resolve)))).toBe(true);
+  expect(ordered.add(() => 2)).toBe(true);
+  expect(ordered.add(() => 3)).toBe(false);
+  release(1);
+  await ordered.settled();
+  expect(out).toEqual([1, 2]);
+});
+
+test('behind a failure nothing comes out, and it is told once', async () => {
+  const out: number[] = [];
+  const failures: unknown[] = [];
+  const ordered = new InOrder<number>({
+    ...{ maxRunning: 10, maxWaiting: 10 },
+    deliver: (result) => out.push(result),
+    failed: (error) => failures.push(error),
+  });
+  ordered.add(() => 1);
+  ordered.add(() => Promise.reject(new Error('broken')));
+  ordered.add(() => Promise.reject(new Error('broken, too')));
+  ordered.add(() => Promise.resolve(2));
   await expect(ordered.settled()).rejects.toThrow('broken');
+  expect(out).toEqual([1]);
+  expect(failures).toEqual([new Error('broken')]);
+  ordered.add(() => 3);
   expect(out).toEqual([1]);
 });

@@ -1,13 +1,14 @@
-/** The shared connection to a subgraph: bounded for a slow reader, given up when the other end falls silent. */
+/** The connection to a subgraph that all streams share: as the protocol says, and given up when the other end falls silent. */
 import { createServer, type Server } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { makeServer } from 'graphql-ws';
 import { buildSchema } from 'graphql';
 import { WebSocketServer } from 'ws';
 import { afterEach, expect, test } from 'vitest';
-import { createUpstreams, StreamInterrupted, type Upstreams } from '../../../gateway/subscriptions/upstream.js';
+import { StreamInterrupted } from '../../../gateway/subscriptions/stream-interrupted.js';
+import { createUpstreams, type Upstreams } from '../../../gateway/subscriptions/upstream.js';
 import { silentLog } from '../../world/database.js';
-import { eventually, within } from '../../world/eventually.js';
+import { eventually } from '../../world/eventually.js';
 
 const operation = { query: 'subscription { ticks }', variables: {}, extensions: {} };
 const cleanUps: (() => unknown)[] = [];
@@ -15,7 +16,7 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
 
-function upstreamsTo(port: number, options: { maxWaiting?: number; keepAliveMs?: number } = {}): Upstreams {
+function upstreamsTo(port: number, options: { keepAliveMs?: number } = {}): Upstreams {
   const upstreams = createUpstreams({
     urls: { query: () => `http://127.0.0.1:${port}/graphql` },
     log: silentLog,
@@ -25,23 +26,24 @@ function upstreamsTo(port: number, options: { maxWaiting?: number; keepAliveMs?:
   return upstreams;
 }
 
-/** A subgraph that counts up to `last`, as fast as it can, and answers pings unless it is deaf. */
+/** A subgraph that counts up to `last` for each operation, as fast as it can, and answers pings unless it is deaf. */
 async function startCounter(last: number, { deaf = false } = {}) {
   const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1', handleProtocols: () => 'graphql-transport-ws' });
   cleanUps.push(() => {
     for (const socket of sockets.clients) socket.terminate();
     sockets.close();
   });
-  const counted = { sent: 0, pings: 0, completes: 0 };
+  const counted = { pings: 0, subscribes: 0, completes: 0, connections: 0 };
   const server = makeServer({
     schema: buildSchema('type Query { a: Int } type Subscription { ticks: Int }'),
     subscribe: () =>
       (async function* () {
-        for (; counted.sent < last; counted.sent += 1) yield { data: { ticks: counted.sent } };
+        for (let sent = 0; sent < last; sent += 1) yield { data: { ticks: sent } };
         await new Promise(() => undefined);
       })(),
   });
   sockets.on('connection', (socket) => {
+    counted.connections += 1;
     const closed = server.opened(
       {
         protocol: socket.protocol,
@@ -52,6 +54,7 @@ async function startCounter(last: number, { deaf = false } = {}) {
             const text = data.toString();
             const isPing = text.includes('"ping"');
             if (isPing) counted.pings += 1;
+            if (text.includes('"subscribe"')) counted.subscribes += 1;
             if (text.includes('"complete"')) counted.completes += 1;
             if (!(deaf && isPing)) void receive(text);
           });
@@ -62,65 +65,93 @@ async function startCounter(last: number, { deaf = false } = {}) {
     socket.once('close', (code, reason) => void closed(code, reason.toString()));
   });
   await new Promise((resolve) => sockets.once('listening', resolve));
-  return { counted, port: (sockets.address() as AddressInfo).port };
+  return { counted, sockets, port: (sockets.address() as AddressInfo).port };
 }
 
-test('events come in order, and what came before the end is given before it', async () => {
-  const { port } = await startCounter(50);
-  const leaving = new AbortController();
-  const seen: unknown[] = [];
-  for await (const { data } of upstreamsTo(port).subscribe('query', operation, leaving.signal)) {
-    seen.push(data?.['ticks']);
-    if (seen.length === 50) leaving.abort();
-  }
-  expect(seen).toEqual(Array.from({ length: 50 }, (_unused, index) => index));
+/** What an operation gets. */
+function follow(upstreams: Upstreams) {
+  const events: unknown[] = [];
+  const endings: (Error | undefined)[] = [];
+  const leave = upstreams.subscribe('query', operation, {
+    next: (frame) => events.push(frame.result().data?.['ticks']),
+    end: (error) => endings.push(error),
+  });
+  return { events, endings, leave };
+}
+
+test('events come in order, and what came before a break is given before it', async () => {
+  const { port, sockets } = await startCounter(50);
+  const { events, endings } = follow(upstreamsTo(port));
+  await eventually(() => expect(events).toHaveLength(50));
+  for (const socket of sockets.clients) socket.terminate();
+  await eventually(() => expect(endings).toEqual([expect.any(StreamInterrupted)]));
+  expect(events).toEqual(Array.from({ length: 50 }, (_unused, index) => index));
 });
 
-test('a reader that falls too far behind is cut off, after what it had room for', async () => {
-  const { port, counted } = await startCounter(500);
-  const events = upstreamsTo(port, { maxWaiting: 20 }).subscribe('query', operation, new AbortController().signal);
-  const seen = [await events.next()];
-  // While this reader does nothing, more arrive than there is room for, and the stream is left.
+test('operations share one connection; who leaves hears nothing more, and the others go on', async () => {
+  const { port, counted, sockets } = await startCounter(3);
+  const upstreams = upstreamsTo(port);
+  // One before there is a connection, one that has left by then, one behind it.
+  const [first, gone] = [follow(upstreams), follow(upstreams)];
+  gone.leave();
+  await eventually(() => expect(first.events).toEqual([0, 1, 2]));
+  const second = follow(upstreams);
+  await eventually(() => expect(counted.subscribes).toBe(2));
+  first.leave();
   await eventually(() => expect(counted.completes).toBe(1));
-  const read = async () => {
-    for (;;) {
-      const next = await events.next();
-      if (next.done) return;
-      seen.push(next);
-    }
-  };
-  await expect(within(read(), 5_000, 'the end')).rejects.toThrow(StreamInterrupted);
-  expect(seen.length).toBeLessThanOrEqual(22);
-  expect(seen.map(({ value }) => (value as { data: { ticks: number } }).data.ticks)).toEqual([...seen.keys()]);
+  for (const socket of sockets.clients) socket.terminate();
+  await eventually(() => expect(second.endings).toHaveLength(1));
+  expect([...first.endings, ...gone.endings, ...gone.events]).toEqual([]);
+  expect(counted.connections).toBe(1);
 });
 
-test('leaving while nothing comes ends at once', async () => {
-  const { port } = await startCounter(1);
-  const leaving = new AbortController();
-  const events = upstreamsTo(port).subscribe('query', operation, leaving.signal);
-  await events.next();
-  const waiting = events.next();
-  leaving.abort();
-  expect(await within(waiting, 2_000, 'leaving')).toEqual({ done: true, value: undefined });
+test('what one reader can not take ends it alone', async () => {
+  const { port } = await startCounter(3);
+  const upstreams = upstreamsTo(port);
+  const endings: unknown[] = [];
+  upstreams.subscribe('query', operation, {
+    next() {
+      throw new Error('a defect');
+    },
+    end: (error) => endings.push(error),
+  });
+  const { events, endings: none } = follow(upstreams);
+  await eventually(() => expect(endings).toEqual([new Error('a defect')]));
+  await eventually(() => expect(events.at(-1)).toBe(2));
+  expect(none).toEqual([]);
+});
+
+test('a connection that broke is made anew for the next operation', async () => {
+  const { port, sockets } = await startCounter(3);
+  const upstreams = upstreamsTo(port);
+  const first = follow(upstreams);
+  await eventually(() => expect(first.events).toHaveLength(3));
+  for (const socket of sockets.clients) socket.terminate();
+  await eventually(() => expect(first.endings).toHaveLength(1));
+  const second = follow(upstreams);
+  await eventually(() => expect(second.events).toEqual([0, 1, 2]));
+});
+
+test('a server that does not speak the protocol is an interruption', async () => {
+  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1', handleProtocols: () => 'graphql-transport-ws' });
+  cleanUps.push(() => sockets.close());
+  sockets.on('connection', (socket) => socket.send('Good morning'));
+  await new Promise((resolve) => sockets.once('listening', resolve));
+  const { endings } = follow(upstreamsTo((sockets.address() as AddressInfo).port));
+  await eventually(() => expect(endings).toEqual([expect.any(StreamInterrupted)]));
 });
 
 test('a subgraph that falls silent is given up, and the stream ends as interrupted', async () => {
   const { port } = await startCounter(1, { deaf: true });
-  const events = upstreamsTo(port, { keepAliveMs: 100 }).subscribe('query', operation, new AbortController().signal);
-  await events.next();
-  await expect(within(events.next(), 5_000, 'noticing')).rejects.toThrow(StreamInterrupted);
+  const { endings } = follow(upstreamsTo(port, { keepAliveMs: 100 }));
+  await eventually(() => expect(endings).toEqual([expect.any(StreamInterrupted)]));
 });
 
 test('a subgraph that answers pings is kept', async () => {
   const { port, counted } = await startCounter(1);
-  const leaving = new AbortController();
-  const events = upstreamsTo(port, { keepAliveMs: 50 }).subscribe('query', operation, leaving.signal);
-  await events.next();
-  const next = events.next();
+  const { endings } = follow(upstreamsTo(port, { keepAliveMs: 50 }));
   await eventually(() => expect(counted.pings).toBeGreaterThan(5));
-  leaving.abort();
-  // Left, not broken.
-  expect(await next).toEqual({ done: true, value: undefined });
+  expect(endings).toEqual([]);
 });
 
 test('an address where nothing listens, or nobody answers, is an interruption soon', async () => {
@@ -128,18 +159,14 @@ test('an address where nothing listens, or nobody answers, is an interruption so
   await new Promise<void>((resolve) => nobody.listen(0, '127.0.0.1', resolve));
   const { port } = nobody.address() as AddressInfo;
   await closed(nobody);
-  const refused = upstreamsTo(port).subscribe('query', operation, new AbortController().signal);
-  await expect(within(refused.next(), 5_000, 'refusing')).rejects.toThrow(StreamInterrupted);
+  const refused = follow(upstreamsTo(port));
 
   const silent = createServer((socket) => cleanUps.push(() => socket.destroy()));
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
   cleanUps.push(() => closed(silent));
-  const unanswered = upstreamsTo((silent.address() as AddressInfo).port).subscribe(
-    'query',
-    operation,
-    new AbortController().signal,
-  );
-  await expect(within(unanswered.next(), 9_000, 'giving up')).rejects.toThrow(StreamInterrupted);
+  const unanswered = follow(upstreamsTo((silent.address() as AddressInfo).port));
+  await eventually(() => expect(refused.endings).toEqual([expect.any(StreamInterrupted)]));
+  await eventually(() => expect(unanswered.endings).toEqual([expect.any(StreamInterrupted)]), 9_000);
 });
 
 async function closed(server: Server): Promise<void> {

@@ -1,0 +1,21 @@
+/** A stream that broke off for a reason that has nothing to do with what was asked for: it may be taken up again. */
+import { GraphQLError } from 'graphql';
+import { FleetgraphError } from '../../platform/errors.js';
+
+export class StreamInterrupted extends FleetgraphError {
+  constructor(cause: unknown) {
+    super(
+      'UNAVAILABLE',
+      'The stream was interrupted. Subscribe again, with "since" set to the last cursor where the field takes it.',
+      { cause },
+    );
+    this.name = 'StreamInterrupted';
+  }
+}
+
+/** Whether the subgraph, or the way there, broke off, rather than refuse. */
+export function isInterruption(error: unknown): boolean {
+  return (
+    error instanceof StreamInterrupted || (error instanceof GraphQLError && error.extensions['code'] === 'UNAVAILABLE')
+  );
+}

@@ -1,0 +1,249 @@
+/**
+ * The connection to a subgraph, which all of its streams share: the client's side of graphql-transport-ws
+ * (https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md). It is made when a stream needs it, and left a while after
+ * the last one. When it breaks, each stream is told so; whether it is taken up again is for the stream to decide, by its cursor.
+ * A connection whose other end has fallen silent is found by its missing pongs: the protocol itself would wait for ever.
+ *
+ * It is spoken here, and not by the client of graphql-ws, because that parses each payload, which most streams pass on as it
+ * is, and keeps several promises and closures for each of the ten thousand streams that are silent.
+ */
+import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL, MessageType } from 'graphql-ws';
+import { GraphQLError } from 'graphql';
+import { WebSocket } from 'ws';
+import type { Logger } from '../../platform/observability/logger.js';
+import { StreamInterrupted } from './stream-interrupted.js';
+import { EventFrame } from './event-frame.js';
+
+export interface UpstreamOperation {
+  readonly query: string;
+  readonly variables: Readonly<Record<string, unknown>>;
+  readonly extensions: Readonly<Record<string, unknown>>;
+}
+
+/** Who wants the events of an operation. */
+export interface UpstreamSink {
+  next(event: EventFrame): void;
+  /** Its last: what the subgraph ended the operation with, StreamInterrupted if the connection broke, nothing if it is complete. */
+  end(error?: Error): void;
+}
+
+export interface UpstreamConnectionOptions {
+  readonly subgraph: string;
+  readonly url: string;
+  readonly log: Logger;
+  /** Between two pings, and for which anything is waited for behind one, milliseconds. */
+  readonly keepAliveMs: number;
+}
+
+const connectTimeoutMs = 5_000;
+/** How long a connection without streams is kept. */
+const lingerMs = 5_000;
+
+export class UpstreamConnection {
+  readonly #options: UpstreamConnectionOptions;
+  readonly #sinks = new Map<string, UpstreamSink>();
+  /** What is said as soon as the connection is acknowledged, by id. */
+  #unsent = new Map<string, UpstreamOperation>();
+  #socket: WebSocket | undefined;
+  #isAcknowledged = false;
+  #timer: NodeJS.Timeout | undefined;
+  #lingering: NodeJS.Timeout | undefined;
+  #awaitsPong = false;
+  #nextId = 0;
+
+  constructor(options: UpstreamConnectionOptions) {
+    this.#options = options;
+  }
+
+  /** Begins an operation. @returns its id, to leave it by. */
+  subscribe(operation: UpstreamOperation, sink: UpstreamSink): string {
+    clearTimeout(this.#lingering);
+    this.#nextId += 1;
+    const id = this.#nextId.toString(36);
+    this.#sinks.set(id, sink);
+    if (this.#isAcknowledged) this.#say({ id, type: MessageType.Subscribe, payload: operation });
+    else this.#unsent.set(id, operation);
+    if (!this.#socket) this.#connect();
+    return id;
+  }
+
+  /** Nothing more comes of the operation. */
+  leave(id: string): void {
+    if (!this.#sinks.delete(id)) return;
+    if (!this.#unsent.delete(id)) this.#say({ id, type: MessageType.Complete });
+    this.#lingerIfUnused();
+  }
+
+  /** Ends the connection, and with it its streams. Resolves when it is closed. */
+  async close(): Promise<void> {
+    clearTimeout(this.#lingering);
+    const socket = this.#socket;
+    if (!socket) return;
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    if (this.#isAcknowledged) socket.close(1000, 'Normal Closure');
+    else socket.terminate();
+    const impatience = setTimeout(() => socket.terminate(), 1_000);
+    await closed;
+    clearTimeout(impatience);
+  }
+
+  #connect(): void {
+    const socket = new WebSocket(this.#options.url, GRAPHQL_TRANSPORT_WS_PROTOCOL, {
+      // An address that swallows packets must not be waited for as long as TCP would.
+      handshakeTimeout: connectTimeoutMs,
+      perMessageDeflate: false,
+    });
+    this.#socket = socket;
+    let reason: unknown;
+    socket.once('open', () => this.#say({ type: MessageType.ConnectionInit }));
+    socket.on('message', (data: Buffer) => {
+      if (this.#socket === socket) this.#receive(data);
+    });
+    socket.on('error', (error) => (reason = error));
+    socket.once('close', (code) => this.#lose(socket, reason ?? new Error(`the connection was closed with ${code}`)));
+    this.#timer = setTimeout(() => {
+      reason = new Error('the connection was not acknowledged in time');
+      socket.terminate();
+    }, connectTimeoutMs);
+  }
+
+  #lose(socket: WebSocket, reason: unknown): void {
+    if (this.#socket !== socket) return;
+    this.#options.log.debug({ subgraph: this.#options.subgraph, err: reason }, 'upstream connection closed');
+    clearTimeout(this.#timer);
+    clearTimeout(this.#lingering);
+    this.#socket = undefined;
+    this.#isAcknowledged = false;
+    this.#unsent = new Map();
+    const sinks = [...this.#sinks.values()];
+    this.#sinks.clear();
+    for (const sink of sinks) sink.end(new StreamInterrupted(reason));
+  }
+
+  #say(message: object): void {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+  }
+
+  #receive(frame: Buffer): void {
+    this.#awaitsPong = false;
+    try {
+      const next = nextIn(frame);
+      if (next) this.#next(next.id, new EventFrame(next.payload));
+      else this.#understand(JSON.parse(frame.toString()) as ServerMessage);
+    } catch (error) {
+      // What it says next can't be trusted either.
+      this.#options.log.error(
+        { subgraph: this.#options.subgraph, err: error },
+        'a subgraph does not speak the protocol',
+      );
+      this.#socket?.close(CloseCode.BadResponse, 'Bad response');
+      if (this.#socket) this.#lose(this.#socket, error);
+    }
+  }
+
+  #understand(message: ServerMessage): void {
+    switch (message.type) {
+      case MessageType.ConnectionAck:
+        this.#begin();
+        return;
+      case MessageType.Next:
+        this.#next(message.id, new EventFrame(Buffer.from(JSON.stringify(message.payload))));
+        return;
+      case MessageType.Error:
+        this.#end(message.id, errorOf(message.payload));
+        return;
+      case MessageType.Complete:
+        this.#end(message.id);
+        return;
+      case MessageType.Ping:
+        this.#say({ type: MessageType.Pong, ...(message.payload === undefined ? {} : { payload: message.payload }) });
+        return;
+      case MessageType.Pong:
+        return;
+      default:
+        throw new Error(`unexpected message: ${JSON.stringify(message)}`);
+    }
+  }
+
+  #begin(): void {
+    clearTimeout(this.#timer);
+    this.#isAcknowledged = true;
+    const unsent = this.#unsent;
+    this.#unsent = new Map();
+    for (const [id, payload] of unsent) this.#say({ id, type: MessageType.Subscribe, payload });
+    this.#awaitsPong = false;
+    this.#timer = setInterval(() => this.#keepAlive(), this.#options.keepAliveMs);
+    this.#lingerIfUnused();
+  }
+
+  #keepAlive(): void {
+    if (this.#awaitsPong) {
+      this.#options.log.warn({ subgraph: this.#options.subgraph }, 'upstream connection is silent and is given up');
+      this.#socket?.terminate();
+      return;
+    }
+    this.#awaitsPong = true;
+    this.#say({ type: MessageType.Ping });
+  }
+
+  #next(id: string, event: EventFrame): void {
+    const sink = this.#sinks.get(id);
+    try {
+      sink?.next(event);
+    } catch (error) {
+      // The connection is everybody's: what one stream can't take is the end of that one.
+      this.leave(id);
+      sink?.end(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #end(id: string, error?: Error): void {
+    const sink = this.#sinks.get(id);
+    if (!this.#sinks.delete(id)) return;
+    sink?.end(error);
+    this.#lingerIfUnused();
+  }
+
+  #lingerIfUnused(): void {
+    clearTimeout(this.#lingering);
+    if (this.#sinks.size > 0 || !this.#isAcknowledged) return;
+    this.#lingering = setTimeout(() => this.#socket?.close(1000, 'Normal Closure'), lingerMs);
+  }
+}
+
+type ServerMessage =
+  | { readonly type: MessageType.ConnectionAck | MessageType.Pong }
+  | { readonly type: MessageType.Ping; readonly payload?: unknown }
+  | { readonly type: MessageType.Next; readonly id: string; readonly payload: unknown }
+  | { readonly type: MessageType.Error; readonly id: string; readonly payload: unknown }
+  | { readonly type: MessageType.Complete; readonly id: string };
+
+const frameHead = '{"id":"';
+const quotationMark = '"'.charCodeAt(0);
+const closingBrace = '}'.charCodeAt(0);
+const behindId = `","type":"${MessageType.Next}","payload":`;
+
+/** The id and the payload of a `next` whose members are in the usual order; undefined for anything else. */
+function nextIn(frame: Buffer): { readonly id: string; readonly payload: Buffer } | undefined {
+  const idEnd = frame.indexOf(quotationMark, frameHead.length);
+  const payloadStart = idEnd + behindId.length;
+  if (idEnd === -1 || frame.at(-1) !== closingBrace || frame.toString('latin1', 0, frameHead.length) !== frameHead)
+    return undefined;
+  if (frame.toString('latin1', idEnd, payloadStart) !== behindId) return undefined;
+  // Ids are our own, and need no escapes.
+  return {
+    id: frame.toString('latin1', frameHead.length, idEnd),
+    payload: frame.subarray(payloadStart, frame.length - 1),
+  };
+}
+
+/** The errors that the subgraph ended an operation with, as one. */
+function errorOf(payload: unknown): Error {
+  const [first] = (Array.isArray(payload) ? payload : []) as readonly {
+    readonly message?: string;
+    readonly extensions?: Record<string, unknown>;
+  }[];
+  return new GraphQLError(first?.message ?? 'The subgraph ended the subscription.', {
+    extensions: first?.extensions ?? { code: 'UNAVAILABLE' },
+  });
+}
