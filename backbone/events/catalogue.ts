@@ -22,6 +22,13 @@ const metricDefinition = z.object({
   description: z.string().optional(),
 });
 
+/** A command that the devices of a type take: see backbone/devices/command-schema.ts. */
+const commandDefinition = z.object({
+  name: z.string().min(1).max(64),
+  description: z.string().optional(),
+  parametersSchema: z.union([z.boolean(), z.record(z.string(), json)]).optional(),
+});
+
 export const reading = z.object({ metric: metricName, at: epochMs, value: metricValue });
 
 /** What every event of an alert says. `by` is the envelope's actor. */
@@ -37,6 +44,8 @@ const domainEvents = {
     description: z.string().optional(),
     metrics: z.array(metricDefinition),
     decoder: z.string(),
+    /** Not in events from before types said which commands their devices take. */
+    commands: z.array(commandDefinition).optional(),
   }),
   'io.fleetgraph.device.registered.v1': z.object({ deviceId: id, name: z.string(), typeId: id, labels }),
   /** Carries the whole new state, not the difference. */

@@ -18,6 +18,7 @@ import type { VerifyToken } from '../../platform/identity/verify-token.js';
 import type { ServiceRole } from '../../platform/lifecycle/role.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import type { Registry } from '../../platform/observability/metrics.js';
+import { createCommandCheck } from './command/accept-command.js';
 import { createCommandLoaders } from './command/command-loaders.js';
 import { createCommandMetrics } from './command/command-metrics.js';
 import { createCommandMutations } from './command/command-mutations.js';
@@ -52,6 +53,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
   const mutations = createCommandMutations({
     ...{ prisma, sql, watch, wakeRelay, metrics: commandMetrics },
     unknownDeviceTimeoutMs: config.consistencyTimeoutMs,
+    findFault: createCommandCheck(),
   });
   const service = { name: 'actions', host: config.host, port: config.ports.actions };
   let app: FastifyInstance | undefined;

@@ -11,6 +11,7 @@ import { FleetgraphError } from '../../../platform/errors.js';
 import type { RequestContext } from '../../../platform/graphql/context.js';
 import { findTarget } from '../target/target-rows.js';
 import type { TargetWatch } from '../target/target-watch.js';
+import type { FindCommandFault } from './accept-command.js';
 import { appendEvents, eventOf } from './append-facts.js';
 import { isFinal, type Command } from './command.js';
 import type { CancelRequest, SendRequest } from './command-input.js';
@@ -30,7 +31,8 @@ export interface CommandMutations {
   /**
    * Accepts a command.
    * @throws FleetgraphError NOT_FOUND if the tenant has no such device (after waiting for one that was registered just now),
-   * CONFLICT if it is decommissioned or the idempotency key was used for something else.
+   * CONFLICT if it is decommissioned or the idempotency key was used for something else, BAD_USER_INPUT if its type says that
+   * it does not take such a command.
    */
   send(caller: Caller, request: SendRequest): Promise<CommandReply>;
   /** Cancels an open command. @throws FleetgraphError NOT_FOUND, or CONFLICT if it is not open any more. */
@@ -46,6 +48,7 @@ export interface CommandMutationsOptions {
   readonly wakeRelay: () => void;
   /** How long a command waits for its device to become known. */
   readonly unknownDeviceTimeoutMs: number;
+  readonly findFault: FindCommandFault;
 }
 
 /** What is kept under an idempotency key. */
@@ -101,7 +104,7 @@ export function createCommandMutations(options: CommandMutationsOptions): Comman
     transact(caller, 'sendCommand', request, async (transaction, sql) => {
       const { tenant } = caller.identity;
       const target = await findTarget(sql, { tenant, deviceId: request.deviceId });
-      if (target === undefined) throw new UnknownDevice();
+      if (target?.commands === undefined) throw new UnknownDevice();
       if (!target.active) {
         throw new FleetgraphError(
           'CONFLICT',
@@ -109,6 +112,8 @@ export function createCommandMutations(options: CommandMutationsOptions): Comman
         );
       }
       const { deviceId, name, parameters, timeToLiveMs } = request;
+      const fault = options.findFault({ typeId: target.typeId, commands: target.commands }, request);
+      if (fault !== undefined) throw new FleetgraphError('BAD_USER_INPUT', fault.message, { field: fault.field });
       const step = next(undefined, {
         ...{ kind: 'request', atMs: Date.now(), tenant, commandId: randomUUID() },
         ...{ deviceId, name, parameters, timeToLiveMs },
@@ -126,7 +131,10 @@ export function createCommandMutations(options: CommandMutationsOptions): Comman
         if (!(error instanceof UnknownDevice)) throw error;
       }
       if (!(await watch.known(key, options.unknownDeviceTimeoutMs))) throw noSuchDevice(request.deviceId);
-      return sendOnce(caller, request);
+      return sendOnce(caller, request).catch((error: unknown) => {
+        // It got another type in between, of which nothing has been heard yet.
+        throw error instanceof UnknownDevice ? noSuchDevice(request.deviceId) : error;
+      });
     },
 
     cancel: (caller, request) =>

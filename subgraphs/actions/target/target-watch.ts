@@ -18,6 +18,8 @@ export interface TargetWatch {
   known(key: TargetKey, timeoutMs: number): Promise<boolean>;
   /** Tells those who wait that these devices are known now. */
   announce(keys: readonly TargetKey[]): void;
+  /** Whether anybody waits. */
+  hasWaiting(): boolean;
   /** Lets nobody wait any longer. Resolves when the poll has ended. */
   stop(): Promise<void>;
 }
@@ -64,6 +66,7 @@ export function createTargetWatch(options: { sql: Sql; log: Logger }): TargetWat
 
   return {
     announce,
+    hasWaiting: () => waiting.size > 0,
     async known(key, timeoutMs) {
       if (stopped.signal.aborted) throw stopping();
       if (waiting.size >= maxWaiting) {

@@ -1,4 +1,5 @@
 /** Devices and types in SQL: every statement is bound to a tenant. */
+import type { CommandDefinition } from '../../../backbone/devices/command-schema.js';
 import type { MetricDefinition } from '../../../backbone/events/catalogue.js';
 import { lockStream } from '../../../backbone/store/stream-lock.js';
 import type { Sql } from '../../../platform/database/sql.js';
@@ -137,7 +138,7 @@ export async function revokeCredentials(transaction: Sql, deviceId: string): Pro
   );
 }
 
-const typeColumns = 'id, tenant, name, description, metrics, decoder, revision, created_at, updated_at';
+const typeColumns = 'id, tenant, name, description, metrics, decoder, commands, revision, created_at, updated_at';
 
 interface TypeRow {
   readonly id: string;
@@ -146,6 +147,7 @@ interface TypeRow {
   readonly description: string | null;
   readonly metrics: readonly MetricDefinition[];
   readonly decoder: string;
+  readonly commands: readonly CommandDefinition[];
   readonly revision: number;
   readonly created_at: Date;
   readonly updated_at: Date;
@@ -180,9 +182,9 @@ export async function listTypes(
 /** Inserts the type unless it is there. @returns whether it was inserted. */
 export async function insertType(transaction: Sql, type: DeviceType): Promise<boolean> {
   const rows = await transaction.query(
-    `INSERT INTO device.device_types (tenant, id, name, description, metrics, decoder, revision, created_at, updated_at)
-     SELECT tenant, id, name, description, metrics, decoder, revision, "createdAt", "updatedAt"
-     FROM jsonb_to_record($1::jsonb) AS t(tenant text, id text, name text, description text, metrics jsonb, decoder text, revision int, "createdAt" timestamptz, "updatedAt" timestamptz)
+    `INSERT INTO device.device_types (tenant, id, name, description, metrics, decoder, commands, revision, created_at, updated_at)
+     SELECT tenant, id, name, description, metrics, decoder, commands, revision, "createdAt", "updatedAt"
+     FROM jsonb_to_record($1::jsonb) AS t(tenant text, id text, name text, description text, metrics jsonb, decoder text, commands jsonb, revision int, "createdAt" timestamptz, "updatedAt" timestamptz)
      ON CONFLICT (tenant, id) DO NOTHING RETURNING id`,
     [JSON.stringify(type)],
   );
@@ -199,7 +201,8 @@ export async function lockType(transaction: Sql, tenant: string, id: string): Pr
 
 export async function saveType(transaction: Sql, type: DeviceType): Promise<void> {
   await transaction.query(
-    `UPDATE device.device_types SET name = $3::text, description = $4::text, metrics = $5::jsonb, decoder = $6::text, revision = $7::int, updated_at = $8::timestamptz
+    `UPDATE device.device_types SET name = $3::text, description = $4::text, metrics = $5::jsonb, decoder = $6::text, revision = $7::int, updated_at = $8::timestamptz,
+       commands = $9::jsonb
      WHERE tenant = $1::text AND id = $2::text`,
     [
       type.tenant,
@@ -210,6 +213,7 @@ export async function saveType(transaction: Sql, type: DeviceType): Promise<void
       type.decoder,
       type.revision,
       type.updatedAt.toISOString(),
+      JSON.stringify(type.commands),
     ],
   );
 }

@@ -1,3 +1,4 @@
+import type { EventData } from '../../../backbone/events/catalogue.js';
 import { makeEvent } from '../../../backbone/events/envelope.js';
 import { append } from '../../../backbone/store/event-store.js';
 import { lockStream } from '../../../backbone/store/stream-lock.js';
@@ -6,6 +7,8 @@ import { FleetgraphError } from '../../../platform/errors.js';
 import type { Cause, DeviceType } from './device.js';
 import { insertType, lockType, saveType, typeIsUsed } from './device-rows.js';
 import type { DeviceTypeDefinition } from './registry-input.js';
+
+const definedType = 'io.fleetgraph.device-type.defined.v1';
 
 /** The type that every tenant has without defining it: no declared metrics, the default decoder. */
 export const genericTypeId = 'generic';
@@ -20,6 +23,7 @@ export async function ensureGenericType(sql: Sql, tenant: string, cause: Cause):
     description: 'Declares no metrics and takes any.',
     metrics: [],
     decoder: 'json',
+    commands: [],
     revision: 1,
     createdAt: at,
     updatedAt: at,
@@ -44,6 +48,11 @@ export async function defineType(
     ...(unit === undefined ? {} : { unit }),
     ...(text === undefined ? {} : { description: text }),
   }));
+  const commands = definition.commands.map(({ name: command, description: text, parametersSchema }) => ({
+    name: command,
+    ...(text === undefined ? {} : { description: text }),
+    ...(parametersSchema === undefined ? {} : { parametersSchema }),
+  }));
   const at = new Date();
   const type: DeviceType = {
     id,
@@ -52,6 +61,7 @@ export async function defineType(
     description: description ?? null,
     metrics,
     decoder,
+    commands,
     revision: 1,
     createdAt: at,
     updatedAt: at,
@@ -81,14 +91,18 @@ function changedKind(before: DeviceType, after: DeviceType): string | undefined 
 }
 
 async function appendDefined(sql: Sql, type: DeviceType, cause: Cause): Promise<string> {
-  const { id, tenant, name, description, metrics, decoder } = type;
+  const { id, tenant, name, description, metrics, decoder, commands } = type;
   const event = makeEvent({
     ...cause,
     source: '/device',
-    type: 'io.fleetgraph.device-type.defined.v1',
+    type: definedType,
     subject: id,
     tenant,
-    data: { typeId: id, name, metrics: [...metrics], decoder, ...(description === null ? {} : { description }) },
+    data: {
+      ...{ typeId: id, name, metrics: [...metrics], decoder },
+      ...(description === null ? {} : { description }),
+      ...(commands.length === 0 ? {} : { commands: commands as EventData<typeof definedType>['commands'] }),
+    },
   });
   await append(sql, { tenant, stream: streamOf(id), expectedRevision: type.revision - 1, events: [event] });
   return event.id;

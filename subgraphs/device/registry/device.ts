@@ -1,4 +1,5 @@
 /** A device and its type, as the subgraph thinks of them, and what is decided about them: no database in here. */
+import type { CommandDefinition } from '../../../backbone/devices/command-schema.js';
 import type { MetricDefinition } from '../../../backbone/events/catalogue.js';
 import { makeEvent, type Event, type NewEvent } from '../../../backbone/events/envelope.js';
 import type { DomainEventType } from '../../../backbone/events/catalogue.js';
@@ -34,6 +35,8 @@ export interface DeviceType {
   readonly description: string | null;
   readonly metrics: readonly MetricDefinition[];
   readonly decoder: string;
+  /** The commands that its devices take, and no others; empty: any. */
+  readonly commands: readonly CommandDefinition[];
   readonly revision: number;
   readonly createdAt: Date;
   readonly updatedAt: Date;

@@ -1,5 +1,6 @@
 /** The inputs of the mutations, checked: what comes out of here can be decided on and stored. */
 import { z } from 'zod';
+import { schemaFault } from '../../../backbone/devices/command-schema.js';
 import { stateFault } from '../../../backbone/devices/device-state.js';
 import { isStorableText, type JsonObject } from '../../../platform/database/storable.js';
 import { FleetgraphError } from '../../../platform/errors.js';
@@ -76,6 +77,20 @@ const metric = z.object({
   unit: optional(text(0, 32)),
   description: optional(text(0, 2_000)),
 });
+const command = z.object({
+  name: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, 'must be 1 to 64 letters, digits, "_", "." or "-"'),
+  description: optional(text(0, 2_000)),
+  parametersSchema: z
+    .unknown()
+    .transform((value, context): JsonObject | boolean | undefined => {
+      if (value === null || value === undefined) return undefined;
+      const fault = schemaFault(value);
+      if (fault === undefined) return value as JsonObject | boolean;
+      context.addIssue({ code: 'custom', message: fault });
+      return z.NEVER;
+    })
+    .optional(),
+});
 export const defineDeviceType = z.object({
   id: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, 'must be 1 to 64 letters, digits, "_", "." or "-"'),
   name,
@@ -90,6 +105,21 @@ export const defineDeviceType = z.object({
             code: 'custom',
             path: [index, 'name'],
             message: `is "${entry.name}", as another metric's`,
+          });
+      });
+    })
+    .nullish()
+    .transform((value) => value ?? []),
+  commands: z
+    .array(command)
+    .max(100, 'has more than 100 commands')
+    .superRefine((list, context) => {
+      list.forEach((entry, index) => {
+        if (list.findIndex((other) => other.name === entry.name) < index)
+          context.addIssue({
+            code: 'custom',
+            path: [index, 'name'],
+            message: `is "${entry.name}", as another command's`,
           });
       });
     })

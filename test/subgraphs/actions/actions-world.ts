@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { EventBus } from '../../../backbone/bus/event-bus.js';
 import { createPostgresBus } from '../../../backbone/bus/postgres/postgres-bus.js';
 import { topicOptions, topics } from '../../../backbone/bus/topics.js';
+import type { CommandDefinition } from '../../../backbone/devices/command-schema.js';
 import { encode, makeEvent, type NewEvent } from '../../../backbone/events/envelope.js';
 import { readConfig } from '../../../platform/config/config.js';
 import { createPool } from '../../../platform/database/pool.js';
@@ -46,7 +47,13 @@ export interface ActionsWorld extends AsyncDisposable {
   /** Starts an instance with connections, bus and metrics of its own, as in a process of its own. */
   startInstance(settings?: Readonly<Record<string, string>>): Promise<ActionsInstance>;
   /** Publishes on `fleetgraph.events` that the device was registered. @returns its id. */
-  register(tenant?: string, deviceId?: string): Promise<string>;
+  register(
+    tenant?: string,
+    deviceId?: string,
+    described?: { typeId?: string; labels?: Record<string, string> },
+  ): Promise<string>;
+  /** Publishes on `fleetgraph.events` that the device type was defined, with these commands. */
+  defineType(typeId: string, commands: readonly CommandDefinition[], tenant?: string): Promise<void>;
   decommission(deviceId: string, tenant?: string): Promise<void>;
   /** Publishes what a device says, as the bridge does. @returns the id of the signal. */
   signal(event: Pick<NewEvent, 'type' | 'data'> & Partial<NewEvent>): Promise<string>;
@@ -137,12 +144,18 @@ export async function createActionsWorld(): Promise<ActionsWorld> {
       }
       return instance;
     },
-    async register(tenant = 'acme', deviceId = randomUUID()) {
+    async register(tenant = 'acme', deviceId = randomUUID(), { typeId = 'generic', labels = {} } = {}) {
       await publish(topics.events, {
         ...{ source: '/device', type: 'io.fleetgraph.device.registered.v1', subject: deviceId, tenant },
-        data: { deviceId, name: 'Boiler', typeId: 'generic', labels: {} },
+        data: { deviceId, name: 'Boiler', typeId, labels },
       });
       return deviceId;
+    },
+    async defineType(typeId, commands, tenant = 'acme') {
+      await publish(topics.events, {
+        ...{ source: '/device', type: 'io.fleetgraph.device-type.defined.v1', subject: typeId, tenant },
+        data: { typeId, name: 'Boiler', metrics: [], decoder: 'json', commands: commands as never },
+      });
     },
     async decommission(deviceId, tenant = 'acme') {
       await publish(topics.events, {

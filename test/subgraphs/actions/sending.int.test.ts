@@ -55,6 +55,60 @@ test('parameters and time to live have defaults: none, and one minute', async ()
   expect(withNulls.parameters).toEqual({});
 });
 
+describe('a device type that defines its commands', () => {
+  const parametersSchema = {
+    type: 'object',
+    properties: { celsius: { type: 'number', maximum: 90 }, steps: { items: { required: ['at'] } } },
+    required: ['celsius'],
+    additionalProperties: false,
+  };
+  let boiler: string;
+  beforeAll(async () => {
+    const typeId = `boiler-${randomUUID()}`;
+    boiler = await world.register('acme', randomUUID(), { typeId });
+    await world.defineType(typeId, [{ name: 'setpoint', parametersSchema }, { name: 'reset' }]);
+  });
+
+  test('takes those with parameters that are right', async () => {
+    // The type is heard of after the device, which waits for it: a command never slips through unchecked.
+    expect((await send(actions, { deviceId: boiler, parameters: { celsius: 21 } })).command.status).toBe('QUEUED');
+    expect((await send(actions, { deviceId: boiler, name: 'reset', parameters: { any: 1 } })).command.name).toBe(
+      'reset',
+    );
+  });
+
+  test.each([
+    [{ celsius: '21' }, 'input.parameters.celsius', 'must be number'],
+    [{ celsius: 91 }, 'input.parameters.celsius', 'must be <= 90'],
+    [{}, 'input.parameters.celsius', 'is missing'],
+    [{ celsius: 21, fahrenheit: 70 }, 'input.parameters.fahrenheit', 'is not one of the parameters'],
+    [{ celsius: 21, steps: [{ at: 1 }, {}] }, 'input.parameters.steps[1].at', 'is missing'],
+  ])('refuses %j at its place, and stores nothing', async (parameters, field, reason) => {
+    const input = { deviceId: boiler, name: 'setpoint', parameters };
+    const { errors } = await actions.graphql(sendMutation, { input });
+    expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', field } }]);
+    expect(errors?.[0]?.message).toContain(reason);
+  });
+
+  test('refuses a command that it does not define, and names those that it does', async () => {
+    const { errors } = await actions.graphql(sendMutation, { input: { deviceId: boiler, name: 'explode' } });
+    expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', field: 'input.name' } }]);
+    expect(errors?.[0]?.message).toContain('"setpoint", "reset"');
+  });
+
+  test('is followed when it changes', async () => {
+    const typeId = `pump-${randomUUID()}`;
+    const pump = await world.register('acme', randomUUID(), { typeId });
+    await world.defineType(typeId, []);
+    await send(actions, { deviceId: pump });
+    await world.defineType(typeId, [{ name: 'stop' }]);
+    await eventually(async () => {
+      const { errors } = await actions.graphql(sendMutation, { input: { deviceId: pump, name: 'setpoint' } });
+      expect(errors).toMatchObject([{ extensions: { field: 'input.name' } }]);
+    });
+  });
+});
+
 describe('idempotency', () => {
   test('a repetition gets the first command and token again, as the command is by then, and sends nothing', async () => {
     const idempotencyKey = randomUUID();

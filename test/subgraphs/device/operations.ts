@@ -50,6 +50,11 @@ export interface TypeView {
     readonly unit: string | null;
     readonly description: string | null;
   }[];
+  readonly commands: readonly {
+    readonly name: string;
+    readonly description: string | null;
+    readonly parametersSchema: unknown;
+  }[];
   readonly decoder: string;
   readonly revision: number;
   readonly createdAt: string;
@@ -59,7 +64,7 @@ export interface TypeView {
 export const deviceFields = `id name labels { key value } type { id } status revision createdAt updatedAt
   desiredState { values version } reportedState { values version at }`;
 export const typeFields =
-  'id name description metrics { name kind unit description } decoder revision createdAt updatedAt';
+  'id name description metrics { name kind unit description } commands { name description parametersSchema } decoder revision createdAt updatedAt';
 const credentials = 'credentials { clientId username password }';
 
 /** The whole text of each mutation, by its name: `$input` is its only variable. */

@@ -42,7 +42,7 @@ test('a device that another instance has heard of is found by the poll', async (
   const watch = createTargetWatch({ sql: counting(), log: silentLog });
   const key = newKey();
   const found = watch.known(key, 10_000);
-  await addTargets(sqlOf(database.pool), [key]);
+  await addTargets(sqlOf(database.pool), [{ ...key, typeId: 'generic', labels: {}, at: '2026-11-23T00:00:00Z' }]);
   expect(await within(found, 2_000, 'the poll')).toBe(true);
   await watch.stop();
 });
@@ -50,7 +50,7 @@ test('a device that another instance has heard of is found by the poll', async (
 test('a device that became known before the wait began is found at once', async () => {
   const watch = createTargetWatch({ sql: counting(), log: silentLog });
   const key = newKey();
-  await addTargets(sqlOf(database.pool), [key]);
+  await addTargets(sqlOf(database.pool), [{ ...key, typeId: 'generic', labels: {}, at: '2026-11-23T00:00:00Z' }]);
   expect(await within(watch.known(key, 10_000), 1_000, 'the first look')).toBe(true);
   await watch.stop();
 });
@@ -83,7 +83,7 @@ test('the poll goes on when the database fails it once', async () => {
     log: silentLog,
   });
   const key = newKey();
-  await addTargets(real, [key]);
+  await addTargets(real, [{ ...key, typeId: 'generic', labels: {}, at: '2026-11-23T00:00:00Z' }]);
   expect(await within(watch.known(key, 10_000), 2_000, 'the second look')).toBe(true);
   await watch.stop();
 });

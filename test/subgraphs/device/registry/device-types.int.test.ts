@@ -34,6 +34,34 @@ it('defines a type that is read as it was defined, with an event', async () => {
   ]);
 });
 
+const commands = [
+  {
+    ...{ name: 'setpoint', description: 'The temperature of the water.' },
+    parametersSchema: { type: 'object', properties: { celsius: { type: 'number' } }, required: ['celsius'] },
+  },
+  { name: 'reset' },
+];
+
+it('keeps the commands of a type with their schemas, in its event, too', async () => {
+  const { deviceType } = await mutate(world, 'defineDeviceType', { id: 'commanded', name: 'C', commands });
+  expect(deviceType.commands).toEqual([commands[0], { name: 'reset', description: null, parametersSchema: null }]);
+  const [defined] = await world.history('device-type-commanded');
+  expect(defined?.data).toMatchObject({ commands });
+  const { deviceType: without } = await mutate(world, 'defineDeviceType', { id: 'commanded', name: 'C' });
+  expect(without.commands).toEqual([]);
+});
+
+it.each([
+  [[{ name: 'a b' }], 'input.commands[0].name'],
+  [[{ name: 'a' }, { name: 'a' }], 'input.commands[1].name'],
+  [[{ name: 'a', parametersSchema: { type: 'strng' } }], 'input.commands[0].parametersSchema'],
+  [[{ name: 'a', parametersSchema: 'object' }], 'input.commands[0].parametersSchema'],
+  [Array.from({ length: 101 }, (_, index) => ({ name: `c${index}` })), 'input.commands'],
+])('refuses the commands %#: %s', async (wrong, field) => {
+  const input = { id: 'refused', name: 'R', commands: wrong };
+  expect(await world.refusal(mutations.defineDeviceType, { input })).toEqual({ code: 'BAD_USER_INPUT', field });
+});
+
 it('replaces a definition as a whole: what is left out is gone', async () => {
   const first = await mutate(world, 'defineDeviceType', { id: 'whole', name: 'W', description: 'Was.', metrics });
   const second = await mutate(world, 'defineDeviceType', { id: 'whole', name: 'W2' });
