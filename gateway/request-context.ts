@@ -27,7 +27,10 @@ export async function createContext(
   const token = bearerToken(credentials.authorization);
   if (token === undefined) throw new FleetgraphError('UNAUTHENTICATED', 'Send "Authorization: Bearer <token>".');
   const identity = await verifyToken(token);
-  return { identity, forwarded: forwardedHeaders({ ...credentials, authorization: `Bearer ${token}` }) };
+  const authorization = `Bearer ${token}`;
+  // The text that came, if it is that already: a connection holds it, and each of its operations.
+  const given = credentials.authorization === authorization ? credentials.authorization : authorization;
+  return { identity, forwarded: forwardedHeaders({ ...credentials, authorization: given }) };
 }
 
 /** What the `extensions` of an operation say beside its token, which is that of its connection. */

@@ -8,12 +8,14 @@ import { allScopes } from '../../platform/identity/identity.js';
 import { createLogger } from '../../platform/observability/logger.js';
 
 const [device = '', actions = '', query = ''] = process.argv.slice(2);
+// As the verifier gives it to tokens that grant the same.
+const scopes = new Set(allScopes);
 const gateway = createGatewayRole({
   config: readConfig({ NODE_ENV: 'test', GATEWAY_PORT: '0' }),
   log: createLogger({ level: 'warn', pretty: false }),
   metrics: new Registry(),
   verifyToken: async () => ({
-    ...{ tenant: 'bench', subject: 'bench', scopes: new Set(allScopes) },
+    ...{ tenant: 'bench', subject: 'bench', scopes },
     expiresAtMs: Date.now() + 86_400_000,
   }),
   subgraphs: { device: () => device, actions: () => actions, query: () => query },

@@ -1,8 +1,14 @@
-// Program: the three subgraphs with streams that a line on standard input pushes into: `{"count": n}` gives every open stream n
-// payloads, one a turn of the event loop.
+// Program: the three subgraphs, the query one with streams that a line on standard input pushes into: `{"count": n}` gives every
+// open stream n payloads, one a turn of the event loop. It speaks graphql-transport-ws and executes nothing: each payload is put
+// together by hand, so that what is measured is whoever stands in front of it. It has the fields that the benchmark asks for.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { createInterface } from 'node:readline';
+import { WebSocketServer, type WebSocket } from 'ws';
 import { allScopes } from '../../platform/identity/identity.js';
 import type { VerifyToken } from '../../platform/identity/verify-token.js';
-import { createInterface } from 'node:readline';
+import { streamRequestOf } from '../../platform/graphql/stream-contract.js';
 import { startSubgraphs } from '../../test/gateway/subgraphs.js';
 
 const verifyToken: VerifyToken = async () => ({
@@ -14,34 +20,99 @@ subgraphs.devices.set(
   'bench',
   Array.from({ length: 10_000 }, (_unused, index) => ({ id: `device-${index}`, name: `Device ${index}` })),
 );
+
+interface OpenStream {
+  readonly socket: WebSocket;
+  readonly device: string;
+  /** In front of the number of the version, between the two, and behind. */
+  readonly next: (version: number, at: string) => string;
+}
+
+interface Message {
+  readonly type: string;
+  readonly id: string;
+  readonly payload?: { query: string; variables?: Record<string, unknown>; extensions?: Record<string, unknown> };
+}
+
+const open = new Map<WebSocket, Map<string, OpenStream>>();
+const connections = new Map<WebSocket, Duplex>();
 let version = 0;
-const payloadFor = (args: Readonly<Record<string, unknown>>) => {
-  const id = typeof args['deviceId'] === 'string' ? args['deviceId'] : 'device-0';
-  const at = new Date();
-  return {
-    cursor: `cursor-of-about-the-usual-length-${version}`,
-    snapshot: false,
-    device: { id },
-    state: {
-      version,
-      updatedAt: at,
-      metrics: ['temperature', 'pressure'].map((name) => ({ name, value: 20 + version, at })),
-    },
-    presence: { online: true, lastSeen: at },
-    place: { cursor: `c${version}`, position: String(version), key: id },
+
+function receive(socket: WebSocket, text: string): void {
+  const { type, id, payload } = JSON.parse(text) as Message;
+  if (type === 'connection_init') socket.send('{"type":"connection_ack"}');
+  else if (type === 'ping') socket.send('{"type":"pong"}');
+  else if (type === 'complete') open.get(socket)?.delete(id);
+  else if (type === 'subscribe' && payload) subscribe(socket, id, payload);
+}
+
+function subscribe(
+  socket: WebSocket,
+  id: string,
+  { query, variables, extensions }: NonNullable<Message['payload']>,
+): void {
+  const phase = streamRequestOf(extensions)?.phase;
+  const device =
+    Object.values(variables ?? {}).find((value): value is string => typeof value === 'string') ?? 'device-0';
+  const mark = `{"id":"${id}","type":"next","payload":{"data":null,"extensions":{"stream":{"mark":{"position":"0","cursor":"c"}}}}}`;
+  const isJoined = /device\s*\{/.test(query);
+  const typename = (name: string): string => (query.includes('__typename') ? `"__typename":"${name}",` : '');
+  const own = isJoined ? `,"device":{"__typename":"Device","id":"${device}"}` : '';
+  const next = (of: number, at: string): string => {
+    const value = (name: string): string =>
+      `{${typename('MetricValue')}"name":"${name}","value":${20 + of},"at":"${at}"}`;
+    const state = `{${typename('DeviceState')}"version":${of},"metrics":[${value('temperature')},${value('pressure')}]}`;
+    const update = `{${typename('DeviceStateUpdate')}"cursor":"cursor-of-about-the-usual-length-${of}","state":${state}${own}}`;
+    const place = phase ? `,"extensions":{"stream":{"position":"${of}","cursor":"c${of}","key":"${device}"}}` : '';
+    return `{"id":"${id}","type":"next","payload":{"data":{"deviceState":${update}}${place}}}`;
   };
-};
-subgraphs.live.snapshot = payloadFor;
+  const stream: OpenStream = { socket, device, next };
+  if (phase === 'live') socket.send(mark);
+  else socket.send(next(version, new Date().toISOString()));
+  if (phase === 'catchUp') {
+    socket.send(mark);
+    socket.send(`{"id":"${id}","type":"complete"}`);
+  } else open.get(socket)?.set(id, stream);
+}
+
+function pushToAll(): void {
+  version += 1;
+  const at = new Date().toISOString();
+  for (const [socket, streams] of open) {
+    const connection = connections.get(socket);
+    connection?.cork();
+    for (const { next } of streams.values()) socket.send(next(version, at));
+    connection?.uncork();
+  }
+}
+
+const server = createServer((_request, response) => {
+  // Whoever asks whether it is there.
+  response.setHeader('content-type', 'application/json').end('{"data":{"__typename":"Query"}}');
+});
+const sockets = new WebSocketServer({ noServer: true });
+server.on('upgrade', (request, connection, head) => {
+  sockets.handleUpgrade(request, connection, head, (socket) => {
+    open.set(socket, new Map());
+    connections.set(socket, connection);
+    socket.on('message', (data: Buffer) => receive(socket, data.toString()));
+    socket.once('close', () => {
+      open.delete(socket);
+      connections.delete(socket);
+    });
+  });
+});
+await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+
 createInterface({ input: process.stdin }).on('line', (line) => {
   void (async () => {
     const { count } = JSON.parse(line) as { count: number };
     for (let pushed = 0; pushed < count; pushed += 1) {
-      version += 1;
-      for (const stream of subgraphs.live.open) stream.push(payloadFor(stream.args));
+      pushToAll();
       await new Promise((resolve) => setImmediate(resolve));
     }
   })();
 });
 process.once('SIGTERM', () => process.exit(0));
-const { device, actions, query } = subgraphs;
-console.log(JSON.stringify({ hello: { device: device.url(), actions: actions.url(), query: query.url() } }));
+const query = `http://127.0.0.1:${(server.address() as AddressInfo).port}/graphql`;
+console.log(JSON.stringify({ hello: { device: subgraphs.device.url(), actions: subgraphs.actions.url(), query } }));

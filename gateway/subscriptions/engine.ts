@@ -146,7 +146,8 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
       const { errors } = getVariableValues(plan.supergraph.apiSchema, variableDefinitions, given, { maxErrors: 5 });
       const [fault] = errors ?? [];
       if (fault) throw new FleetgraphError('BAD_USER_INPUT', fault.message);
-      const variables = { ...normalised.defaults, ...given };
+      const hasDefaults = Object.keys(normalised.defaults).length > 0;
+      const variables = hasDefaults ? { ...normalised.defaults, ...given } : given;
       const member = new Member({
         ...{ subscriber, context, events, limits: queueLimits },
         since: since ?? resumption?.sinceOf(variables),

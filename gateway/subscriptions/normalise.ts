@@ -3,6 +3,7 @@
  * values of the variables it uses, and whatever the answer depends on of who asks. Where to begin (`since`) is not part of it:
  * what happens is the same for all.
  */
+import { createHash } from 'node:crypto';
 import {
   Kind,
   print,
@@ -70,7 +71,9 @@ export function sharingKey(
 ): string {
   // Whoever may see the same sees the same: not the subject, and not the token, which differs with each login.
   const authority = identity ? [identity.tenant, [...identity.scopes].sort()] : [];
-  return JSON.stringify([text, variables.map((name) => sorted(values[name])), authority]);
+  const all = JSON.stringify([text, variables.map((name) => sorted(values[name])), authority]);
+  // Of fixed length: ten thousand of them are kept.
+  return createHash('sha256').update(all).digest('base64');
 }
 
 /** The value with the members of its objects in one order. */

@@ -5,7 +5,7 @@
 import { errors, jwtVerify, type JWTVerifyGetKey } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { FleetgraphError } from '../errors.js';
-import { isScope, tenantPattern, type Identity } from './identity.js';
+import { isScope, tenantPattern, type Identity, type Scope } from './identity.js';
 
 export type VerifyToken = (token: string) => Promise<Identity>;
 
@@ -13,6 +13,7 @@ const algorithms = ['ES256', 'RS256', 'EdDSA', 'PS256'];
 /** A key that the issuer takes back is honoured for this long; key sets are fetched no oftener. */
 const rememberedMs = 30_000;
 const maxRemembered = 10_000;
+const maxGrants = 1_000;
 const clockToleranceSeconds = 5;
 
 /**
@@ -22,6 +23,14 @@ const clockToleranceSeconds = 5;
  */
 export function createTokenVerifier(options: { keys: JWTVerifyGetKey; issuer: string; audience: string }): VerifyToken {
   const remembered = new LRUCache<string, Identity>({ max: maxRemembered, ttl: rememberedMs });
+  // Most tokens grant one of a few sets, and each open connection holds the set of its token.
+  const grants = new LRUCache<string, ReadonlySet<Scope>>({ max: maxGrants });
+  const grantOf = (claim: unknown): ReadonlySet<Scope> => {
+    const text = typeof claim === 'string' ? claim : '';
+    const known = grants.get(text) ?? new Set(text.split(' ').filter(isScope));
+    grants.set(text, known);
+    return known;
+  };
   return async (token) => {
     const known = remembered.get(token);
     if (known && Date.now() < known.expiresAtMs) return known;
@@ -46,11 +55,10 @@ export function createTokenVerifier(options: { keys: JWTVerifyGetKey; issuer: st
           'The token has no valid claim "tenant". Get one from the issuer of this fleet.',
         );
       }
-      const granted = typeof payload['scope'] === 'string' ? payload['scope'].split(' ') : [];
       return {
         tenant,
         subject: payload.sub ?? '',
-        scopes: new Set(granted.filter(isScope)),
+        scopes: grantOf(payload['scope']),
         expiresAtMs: (payload.exp ?? 0) * 1_000,
       };
     } catch (error) {

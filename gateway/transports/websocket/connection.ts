@@ -17,17 +17,18 @@ import {
   type PingMessage,
   type SubscribeMessage,
 } from 'graphql-ws';
-import type { RawData, WebSocket } from 'ws';
 import { messageOf } from '../../../platform/errors.js';
 import { presentable } from '../../../platform/graphql/errors.js';
 import { sameAuthority, type Identity } from '../../../platform/identity/identity.js';
 import type { GatewayContext } from '../../request-context.js';
 import type { Subscription, SubscriptionEngine } from '../../subscriptions/engine.js';
+import type { Subscriber } from '../../subscriptions/member.js';
 import type { GatewayMetrics } from '../../gateway-metrics.js';
 import type { ExecuteOnce } from '../execute-once.js';
 import type { FindOperation } from '../operations.js';
 import { presentError, type FormatError } from '../present-error.js';
-import { SocketOperation, type FrameSink } from './socket-operation.js';
+import { closeReason, tryAgainLater, type ClientSocket, type SocketFollower } from './client-socket.js';
+import { SocketOperation, type OperationConnection, type Wish } from './socket-operation.js';
 
 /** What all connections of a gateway have in common. */
 export interface ConnectionOptions {
@@ -46,14 +47,15 @@ export interface ConnectionOptions {
   readonly maxOperations: number;
   /** Called when the client has shown who it is. @returns a reason to refuse it. */
   readonly onAuthenticated: (connection: Connection, identity: Identity) => string | undefined;
+  readonly onClosed: (connection: Connection) => void;
 }
 
 /** Bytes that may wait in this process for one socket before its streams pause. */
 const maxBufferedBytes = 65_536;
 
 // One for each of ten thousands of sockets: methods on a prototype, not closures.
-export class Connection implements FrameSink {
-  readonly #socket: WebSocket;
+export class Connection implements OperationConnection, SocketFollower {
+  readonly #socket: ClientSocket;
   readonly #options: ConnectionOptions;
   readonly #operations = new Map<string, SocketOperation>();
   #authorization: string | undefined;
@@ -68,21 +70,29 @@ export class Connection implements FrameSink {
   /** Whether a ping has had no answer yet. */
   awaitsPong = false;
 
-  constructor(socket: WebSocket, options: ConnectionOptions) {
+  constructor(socket: ClientSocket, options: ConnectionOptions) {
     this.#socket = socket;
     this.#options = options;
-    socket.on('message', (data: RawData, isBinary: boolean) => {
-      this.heardAtMs = Date.now();
-      if (isBinary) this.close(CloseCode.BadRequest, 'Messages are text.');
-      else void this.#receive((data as Buffer).toString('utf8'));
-    });
-    socket.on('pong', () => {
-      this.heardAtMs = Date.now();
-      this.awaitsPong = false;
-    });
-    socket.once('close', () => this.#leaveAll());
-    // The close follows; what it was is of no use to anybody.
-    socket.on('error', () => undefined);
+    socket.follow(this);
+  }
+
+  /** A message has come. */
+  receive(data: Buffer, isBinary: boolean): void {
+    this.heardAtMs = Date.now();
+    if (isBinary) this.close(CloseCode.BadRequest, 'Messages are text.');
+    else void this.#receive(data.toString('utf8'));
+  }
+
+  /** A ping was answered. */
+  hear(): void {
+    this.heardAtMs = Date.now();
+    this.awaitsPong = false;
+  }
+
+  /** The socket is closed. */
+  end(): void {
+    this.#leaveAll();
+    this.#options.onClosed(this);
   }
 
   get isAcknowledged(): boolean {
@@ -234,39 +244,44 @@ export class Connection implements FrameSink {
       await this.#begin(operation, payload);
     } catch (error) {
       if (operation.hasEnded) return;
-      operation.error([presentError(error, this.#options.formatError)]);
+      operation.error([this.present(error)]);
     }
   }
 
   async #begin(operation: SocketOperation, payload: SubscribeMessage['payload']): Promise<void> {
-    const { engine, findOperation, formatError } = this.#options;
+    const { findOperation, formatError } = this.#options;
     const operationName = payload.operationName ?? undefined;
     const found = findOperation({ query: payload.query, operationName });
     if (!('document' in found)) {
       operation.error(found.map((fault) => presentError(fault, formatError)));
       return;
     }
+    const { document } = found;
     const variables = payload.variables ?? {};
-    const extensions = payload.extensions ?? undefined;
-    const contextNow = () => this.#options.createContext(this.#authorization, extensions);
-    const context = await contextNow();
+    const wish = { document, operationName, variables, extensions: payload.extensions ?? undefined };
+    const context = await this.contextOf(wish);
     if (operation.hasEnded) return;
     if (found.isSubscription) {
-      const request = { document: found.document, operationName, variables };
-      operation.run(
-        {
-          begin: (now, since): Subscription => engine.subscribe({ ...request, context: now, since }, operation),
-          contextNow,
-          present: (error) => [presentError(error, formatError)],
-        },
-        context,
-      );
+      operation.run(wish, context);
       return;
     }
     const { text } = await this.#options.executeOnce({ operation: found, variables, context });
     if (operation.hasEnded) return;
     this.send(`{"id":${JSON.stringify(operation.id)},"type":"${MessageType.Next}","payload":${text}}`);
     operation.complete();
+  }
+
+  begin(wish: Wish, context: GatewayContext, since: string | undefined, subscriber: Subscriber): Subscription {
+    const { document, operationName, variables } = wish;
+    return this.#options.engine.subscribe({ document, operationName, variables, context, since }, subscriber);
+  }
+
+  contextOf({ extensions }: Wish): Promise<GatewayContext> {
+    return this.#options.createContext(this.#authorization, extensions);
+  }
+
+  present(error: unknown): GraphQLFormattedError {
+    return presentError(error, this.#options.formatError);
   }
 
   sendError(id: string, errors: readonly GraphQLFormattedError[]): void {
@@ -281,21 +296,10 @@ export class Connection implements FrameSink {
 
 const textFrame = { binary: false } as const;
 
-/** Close code for "come back in a moment" (IANA registry of WebSocket close codes). */
-export const tryAgainLater = 1013;
-
 /** The token in a payload: `authorization` (or `Authorization`) with "Bearer …", or `token` without. */
 function authorizationOf(payload: Readonly<Record<string, unknown>> | undefined): string | undefined {
   const authorization = payload?.['authorization'] ?? payload?.['Authorization'];
   if (typeof authorization === 'string') return authorization;
   const token = payload?.['token'];
   return typeof token === 'string' ? `Bearer ${token}` : undefined;
-}
-
-/** A close frame holds 123 bytes of reason (RFC 6455, section 5.5). */
-function closeReason(message: string): string {
-  return Buffer.from(message)
-    .subarray(0, 123)
-    .toString('utf8')
-    .replace(/\uFFFD+$/, '');
 }

@@ -1,5 +1,5 @@
 /** One operation of a connection: the subscriber that the engine knows, and the frames that the client sees. */
-import type { GraphQLFormattedError } from 'graphql';
+import type { DocumentNode, GraphQLFormattedError } from 'graphql';
 import { MessageType } from 'graphql-ws';
 import type { GatewayContext } from '../../request-context.js';
 import type { Subscription } from '../../subscriptions/engine.js';
@@ -7,48 +7,53 @@ import type { Subscriber } from '../../subscriptions/member.js';
 import type { StreamPayload } from '../../subscriptions/payload.js';
 
 /** The connection, as its operations know it. */
-export interface FrameSink {
+export interface OperationConnection {
   /** Sends a frame. @returns false when the socket has enough for now: `resume` is called when it has room again. */
   send(frame: Buffer | string): boolean;
   sendError(id: string, errors: readonly GraphQLFormattedError[]): void;
   /** The operation has ended by itself. */
   forget(id: string, operation: SocketOperation): void;
+  /** Begins a subscription, behind a cursor if there is one. */
+  begin(wish: Wish, context: GatewayContext, since: string | undefined, subscriber: Subscriber): Subscription;
+  /** The context with the token that the connection has now. */
+  contextOf(wish: Wish): Promise<GatewayContext>;
+  present(error: unknown): GraphQLFormattedError;
 }
 
-/** How the subscription of an operation is begun, and begun anew with another token. */
-export interface Beginning {
-  readonly begin: (context: GatewayContext, since: string | undefined) => Subscription;
-  /** The context with the token that the connection has now. */
-  readonly contextNow: () => Promise<GatewayContext>;
-  readonly present: (error: unknown) => readonly GraphQLFormattedError[];
+/** What a client subscribed to: it may have to be begun anew, with another token. */
+export interface Wish {
+  readonly document: DocumentNode;
+  readonly operationName: string | undefined;
+  readonly variables: Readonly<Record<string, unknown>>;
+  readonly extensions: Readonly<Record<string, unknown>> | undefined;
 }
 
 export class SocketOperation implements Subscriber {
   readonly id: string;
-  readonly #connection: FrameSink;
+  readonly #connection: OperationConnection;
   /** What comes before the payload in each frame. JSON with everything beyond ASCII escaped, so that it is one byte a character. */
   readonly #prefix: string;
   #subscription: Subscription | undefined;
-  #beginning: Beginning | undefined;
+  #wish: Wish | undefined;
   hasEnded = false;
 
-  constructor(id: string, connection: FrameSink) {
+  constructor(id: string, connection: OperationConnection) {
     this.id = id;
     this.#connection = connection;
     this.#prefix = `{"id":${asciiJson(id)},"type":"${MessageType.Next}","payload":`;
   }
 
-  run(beginning: Beginning, context: GatewayContext): void {
-    this.#beginning = beginning;
-    this.#subscription = beginning.begin(context, undefined);
+  run(wish: Wish, context: GatewayContext): void {
+    this.#wish = wish;
+    this.#subscription = this.#connection.begin(wish, context, undefined, this);
   }
 
   /** The connection has a new token: what it may not see any more ends, the rest goes on where it is. */
   async authorizeAnew(isSameAuthority: boolean): Promise<void> {
-    const beginning = this.#beginning;
-    if (!beginning || !this.#subscription) return;
+    const wish = this.#wish;
+    if (!wish || !this.#subscription) return;
     try {
-      const context = await beginning.contextNow();
+      const context = await this.#connection.contextOf(wish);
       const before = this.#subscription;
       if (!before) return;
       if (isSameAuthority) {
@@ -56,9 +61,9 @@ export class SocketOperation implements Subscriber {
         return;
       }
       before.leave();
-      this.#subscription = beginning.begin(context, before.cursor());
+      this.#subscription = this.#connection.begin(wish, context, before.cursor(), this);
     } catch (error) {
-      if (!this.hasEnded) this.error(beginning.present(error));
+      if (!this.hasEnded) this.error([this.#connection.present(error)]);
     }
   }
 

@@ -7,6 +7,7 @@ import { CloseCode, handleProtocols } from 'graphql-ws';
 import { WebSocketServer } from 'ws';
 import type { Identity } from '../../../platform/identity/identity.js';
 import { pause } from '../../../platform/lifecycle/wait.js';
+import { ClientSocket } from './client-socket.js';
 import { Connection, type ConnectionOptions } from './connection.js';
 
 export interface WebSocketTransport {
@@ -39,7 +40,7 @@ const closeTimeoutMs = 3_000;
 const sweepMs = 250;
 
 export function serveWebSocket(
-  options: Omit<ConnectionOptions, 'onAuthenticated' | 'maxOperations'> & {
+  options: Omit<ConnectionOptions, 'onAuthenticated' | 'onClosed' | 'maxOperations'> & {
     readonly httpServer: Server;
     readonly limits: Pick<WebSocketLimits, 'connections' | 'connectionsPerTenant' | 'operationsPerConnection'> &
       Partial<WebSocketLimits>;
@@ -63,6 +64,11 @@ export function serveWebSocket(
       ofTenant.set(tenant, count + 1);
       return undefined;
     },
+    onClosed(connection) {
+      connections.delete(connection);
+      letGo(connection.identity);
+      metrics.sockets.dec();
+    },
   };
 
   const letGo = (identity: Identity | undefined): void => {
@@ -75,6 +81,7 @@ export function serveWebSocket(
   // Not bound to the server: it would report a port that is taken as a defect of the WebSocket server, too.
   const sockets = new WebSocketServer({
     noServer: true,
+    WebSocket: ClientSocket,
     path: '/graphql',
     maxPayload: maxMessageBytes,
     handleProtocols,
@@ -102,11 +109,6 @@ export function serveWebSocket(
       const connection = new Connection(webSocket, connectionOptions);
       connections.add(connection);
       metrics.sockets.inc();
-      webSocket.once('close', () => {
-        connections.delete(connection);
-        letGo(connection.identity);
-        metrics.sockets.dec();
-      });
     });
   });
 
