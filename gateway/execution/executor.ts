@@ -82,12 +82,15 @@ export function createExecutor(options: ExecutorOptions): Executor {
   let prepared = 0;
 
   const run = async (
-    { step, respond }: PreparedOperation,
+    { operation, step, respond }: PreparedOperation,
     { context, variables: given }: ExecutionRequest,
     variables: Readonly<Record<string, unknown>>,
     signal: AbortSignal | undefined,
   ): Promise<ExecutionOutcome> => {
-    const current: Run = { data: {}, variables, given, context, signal, failures: [] };
+    const current: Run = {
+      ...{ data: {}, variables, given, context, signal, failures: [], entityRequests: new Map() },
+      isReadOnly: operation.operation === OperationTypeNode.QUERY,
+    };
     const pending = step(current);
     if (pending) await pending;
     signal?.throwIfAborted();

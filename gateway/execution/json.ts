@@ -20,6 +20,18 @@ export function put(object: JsonObject, name: string, value: unknown): void {
   else object[name] = value;
 }
 
+/** All of it anew; what holds nothing that could be changed stays as it is. */
+export function copyOf<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((element: unknown) => copyOf(element)) as T;
+  // Dates and the like, of subgraphs in this process.
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) return value;
+  const copy: JsonObject = {};
+  for (const name in value) put(copy, name, copyOf((value as JsonObject)[name]));
+  return copy as T;
+}
+
 const maxScanned = 64;
 
 /** The text as JSON. Most texts are short and plain; asking the engine for those costs more than looking at them. */

@@ -2,6 +2,7 @@
 import type { GraphQLFormattedError } from 'graphql';
 import type { GatewayContext } from '../request-context.js';
 import type { JsonObject } from './json.js';
+import type { EntityRequests } from './plan/entity-requests.js';
 
 export interface Run {
   /** What the subgraphs have given, joined; each step adds to it. */
@@ -13,6 +14,9 @@ export interface Run {
   readonly context: GatewayContext;
   readonly signal: AbortSignal | undefined;
   readonly failures: Failure[];
+  /** Nothing is written: what has been read need not be read again. */
+  readonly isReadOnly: boolean;
+  readonly entityRequests: EntityRequests;
 }
 
 /** Something that went wrong, with its place in the answer. */

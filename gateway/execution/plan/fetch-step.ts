@@ -5,17 +5,11 @@
 import type { FetchNode } from '@apollo/query-planner';
 import type { GraphQLSchema } from 'graphql';
 import { FleetgraphError } from '../../../platform/errors.js';
-import type { JsonObject } from '../json.js';
-import type { Run, Step } from '../run.js';
-import {
-  subgraphOperation,
-  type Subgraph,
-  type SubgraphOperation,
-  type SubgraphResponse,
-  type Subgraphs,
-} from '../subgraphs/subgraph.js';
-import { unavailable } from '../subgraphs/unavailable.js';
+import { copyOf, type JsonObject } from '../json.js';
+import type { Failure, Run, Step } from '../run.js';
+import { subgraphOperation, type Subgraph, type SubgraphOperation, type Subgraphs } from '../subgraphs/subgraph.js';
 import { compileContextValues } from './context-values.js';
+import { askForEntities, type EntityAnswer, type EntityBatch, type Question, type Slot } from './entity-requests.js';
 import { failureOfFetch, failuresOf } from './fetch-failures.js';
 import { compileCollector, placesAt, type ResponsePath } from './flatten-path.js';
 import { merge } from './merge.js';
@@ -39,6 +33,10 @@ interface Fetch {
   readonly variableNames: readonly string[];
 }
 
+interface EntityFetch extends Fetch {
+  readonly question: Question;
+}
+
 /** @throws FleetgraphError BAD_USER_INPUT if the operation uses a name that belongs to federation. */
 export function compileFetch(node: FetchNode, path: ResponsePath, { schema, subgraphs }: PlanTools): Step {
   const fromContext = new Set(node.contextRewrites?.map(({ renameKeyTo }) => renameKeyTo));
@@ -56,20 +54,30 @@ export function compileFetch(node: FetchNode, path: ResponsePath, { schema, subg
   };
   if (!node.requires) return (run) => fetchData(fetch, run, fetch.collect(run.data));
   const represent = compileRepresentations(schema, node.requires, node.inputRewrites);
+  const entityFetch: EntityFetch = { ...fetch, question: questionOf(fetch) };
   if (node.contextRewrites && node.contextRewrites.length > 0)
-    return fetchInContext(fetch, represent, compileContextValues(schema, node.contextRewrites));
+    return fetchInContext(entityFetch, represent, compileContextValues(schema, node.contextRewrites));
   return (run) => {
     const entities = fetch.collect(run.data);
     if (entities.length === 0) return undefined;
     const representations = represent(entities);
     if (representations.texts.length === 0) return undefined;
-    return fetchEntities(fetch, run, entities, representations, '');
+    return fetchEntities(entityFetch, run, entities, representations, '');
+  };
+}
+
+/** Fetches at several places of a plan ask the same, but for the names that the planner gives their operations. */
+function questionOf({ node, subgraph, operation, rewriteOutput }: Fetch): Question {
+  const query = operation.query.replace(/^(query|mutation) +[_A-Za-z0-9]+/, '$1');
+  return {
+    ...{ subgraph, operation, rewriteOutput },
+    key: JSON.stringify([subgraph.name, query, node.outputRewrites ?? []]),
   };
 }
 
 /** Entities with other arguments from their context are asked for apart. */
 function fetchInContext(
-  fetch: Fetch,
+  fetch: EntityFetch,
   represent: (entities: readonly JsonObject[]) => Representations,
   valuesOf: ReturnType<typeof compileContextValues>,
 ): Step {
@@ -96,7 +104,12 @@ function fetchInContext(
 async function fetchData(fetch: Fetch, run: Run, targets: readonly JsonObject[]): Promise<void> {
   if (targets.length === 0) return;
   try {
-    const { data, errors } = await send(fetch, run, undefined, '');
+    const { subgraph, operation } = fetch;
+    const { context, signal } = run;
+    const variables = variablesOf(fetch, run, '');
+    const { data, errors } = await subgraph.fetch({
+      ...{ operation, variables, representations: undefined, context, signal },
+    });
     if (errors)
       run.failures.push(
         ...failuresOf(errors, { ...describe(fetch), isOfEntities: false }, () =>
@@ -112,74 +125,69 @@ async function fetchData(fetch: Fetch, run: Run, targets: readonly JsonObject[])
 }
 
 async function fetchEntities(
-  fetch: Fetch,
+  fetch: EntityFetch,
   run: Run,
   entities: readonly JsonObject[],
-  { texts, places }: Representations,
+  representations: Representations,
   contextValues: string,
 ): Promise<void> {
-  try {
-    const { data, errors } = await send(fetch, run, texts, contextValues);
-    if (errors)
-      run.failures.push(
-        ...failuresOf(errors, { ...describe(fetch), isOfEntities: true }, (index) => {
-          const paths = new Map(fetch.collect(run.data).map((entity, at) => [entity, at] as const));
-          const all = placesAt(run.data, fetch.path);
-          return entities.flatMap((entity, at) => {
-            const place = places[at] === index ? all[paths.get(entity) ?? -1] : undefined;
-            return place ? [place.path] : [];
-          });
-        }),
-      );
-    // With an error of its own in the place of the data.
-    if (!data && errors && errors.length > 0) return;
-    const received = data?.['_entities'];
-    if (!Array.isArray(received) || received.length !== texts.length)
-      throw unavailable(fetch.subgraph.name, {
-        cause: new Error(`Not ${texts.length} entities, as asked for, but ${describeValue(received)}`),
-      });
-    if (fetch.rewriteOutput) prepareForRewrites(entities, places, received as (JsonObject | null)[]);
-    for (const entity of received) fetch.rewriteOutput?.(entity);
-    for (let index = 0; index < entities.length; index += 1) {
-      const given = received[places[index] as number] as unknown;
-      if (typeof given === 'object' && given !== null) merge(entities[index] as JsonObject, given as JsonObject);
+  const slots = askForEntities(run, fetch.question, representations, variablesOf(fetch, run, contextValues), fetch);
+  const { places } = representations;
+  for (const batch of new Set(slots.map((slot) => slot.batch))) {
+    try {
+      const answer = await batch.answer;
+      if (answer.errors.length > 0)
+        run.failures.push(...entityFailures(fetch, run, entities, places, slots, batch, answer));
+      for (let index = 0; index < entities.length; index += 1) {
+        const slot = slots[places[index] as number];
+        if (slot?.batch !== batch) continue;
+        const given = answer.entities[slot.index];
+        if (typeof given !== 'object' || given === null) continue;
+        merge(entities[index] as JsonObject, slot.owner === fetch ? given : copyOf(given));
+      }
+    } catch (error) {
+      run.failures.push(failureOfFetch(error, fetch));
     }
-  } catch (error) {
-    run.failures.push(failureOfFetch(error, fetch));
   }
 }
 
-/** Rewrites ask for the type, which a subgraph is not asked for where it is known. */
-function prepareForRewrites(
+function entityFailures(
+  fetch: EntityFetch,
+  run: Run,
   entities: readonly JsonObject[],
   places: readonly number[],
-  received: readonly (JsonObject | null)[],
-): void {
-  entities.forEach((entity, index) => {
-    const given = received[places[index] ?? -1];
-    if (given) given['__typename'] ??= entity['__typename'];
+  slots: readonly Slot[],
+  batch: EntityBatch,
+  { errors }: EntityAnswer,
+): Failure[] {
+  // Those of entities that another fetch asked for are for that to tell.
+  const own = errors.filter(({ path }) => {
+    const at = path?.[1];
+    return typeof at !== 'number' || slots.some((slot) => slot.batch === batch && slot.index === at);
+  });
+  return failuresOf(own, { ...describe(fetch), isOfEntities: true }, (at) => {
+    const found = fetch.collect(run.data);
+    const all = placesAt(run.data, fetch.path);
+    return entities.flatMap((entity, index) => {
+      const slot = slots[places[index] as number];
+      if (slot?.batch !== batch || slot.index !== at) return [];
+      const place = all[found.indexOf(entity)];
+      return place ? [place.path] : [];
+    });
   });
 }
 
-function send(
-  { variableNames, subgraph, operation }: Fetch,
-  run: Run,
-  representations: readonly string[] | undefined,
-  contextValues: string,
-): Promise<SubgraphResponse> {
+/** The values of the client's variables that the fetch uses, beside those from the context of its entities, as JSON. */
+function variablesOf({ variableNames }: Fetch, run: Run, contextValues: string): string {
   let variables = contextValues;
   for (const name of variableNames) {
     if (!Object.hasOwn(run.given, name)) continue;
     const text = JSON.stringify(run.given[name]);
     if (text !== undefined) variables += `${variables === '' ? '' : ','}"${name}":${text}`;
   }
-  return subgraph.fetch({ operation, variables, representations, context: run.context, signal: run.signal });
+  return variables;
 }
 
 function describe({ node, path, subgraph }: Fetch) {
   return { subgraph: subgraph.name, path, outputRewrites: node.outputRewrites };
-}
-
-function describeValue(value: unknown): string {
-  return Array.isArray(value) ? String(value.length) : typeof value;
 }

@@ -11,6 +11,8 @@ import { compileRewrites, isOfType, isTypeOf } from './rewrites.js';
 export interface Representations {
   /** Those that differ, in the order in which they were found. */
   readonly texts: readonly string[];
+  /** What they are, before any rewriting. */
+  readonly typenames: readonly unknown[];
   /** For each entity the index of its text; -1 if the subgraph is not asked: wrong type, or what it needs is not there. */
   readonly places: readonly number[];
 }
@@ -51,12 +53,16 @@ export function compileRepresentations(
 
   return (entities) => {
     const texts: string[] = [];
+    const typenames: unknown[] = [];
     const places: number[] = [];
     const known = new Map<string, number>();
     const knownByKey = new Map<TypePlan, Map<unknown, number>>();
-    const placeOf = (text: string | undefined): number => {
+    const placeOf = (text: string | undefined, typename: unknown): number => {
       if (text === undefined) return -1;
-      const place = known.get(text) ?? texts.push(text) - 1;
+      const found = known.get(text);
+      if (found !== undefined) return found;
+      const place = texts.push(text) - 1;
+      typenames.push(typename);
       known.set(text, place);
       return place;
     };
@@ -64,7 +70,7 @@ export function compileRepresentations(
       const typename = entity['__typename'];
       const plan = plans.get(typename) ?? planFor(typename);
       if (plan.key === undefined) {
-        places.push(placeOf(plan.represent(entity)));
+        places.push(placeOf(plan.represent(entity), typename));
         continue;
       }
       let byKey = knownByKey.get(plan);
@@ -72,12 +78,12 @@ export function compileRepresentations(
       const value = entity[plan.key];
       let place = byKey.get(value);
       if (place === undefined) {
-        place = placeOf(plan.represent(entity));
+        place = placeOf(plan.represent(entity), typename);
         if (typeof value !== 'object') byKey.set(value, place);
       }
       places.push(place);
     }
-    return { texts, places };
+    return { texts, typenames, places };
   };
 }
 

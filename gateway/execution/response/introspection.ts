@@ -1,5 +1,5 @@
 /** `__schema` and `__type`: what clients see of the graph, from graphql-js. No subgraph is asked. */
-import { executeSync, Kind, visit, type GraphQLSchema } from 'graphql';
+import { executeSync, Kind, visit } from 'graphql';
 import type { JsonObject } from '../json.js';
 import type { ResponseShape, ShapedOperation } from './response-shape.js';
 

@@ -28,7 +28,9 @@ export function createInFlight(): InFlight {
       const table = entries;
       const known = table.get(key);
       const entry = known ?? { ...begin(), waiting: 0 };
-      const forget = (): void => void (table.get(key) === entry && table.delete(key));
+      const forget = (): void => {
+        if (table.get(key) === entry) table.delete(key);
+      };
       if (!known) {
         table.set(key, entry);
         entry.promise.then(forget, forget);
@@ -70,7 +72,7 @@ export function untilAborted<T>(
       },
       (error: unknown) => {
         stay();
-        reject(error);
+        reject(error instanceof Error ? error : new Error(String(error)));
       },
     );
   });
