@@ -2,7 +2,7 @@
 import type { GraphQLFormattedError } from 'graphql';
 import type { GatewayContext } from '../request-context.js';
 import type { JsonObject } from './json.js';
-import type { EntityRequests } from './plan/entity-requests.js';
+import type { EntityRequests } from './plan/entity-batch.js';
 
 export interface Run {
   /** What the subgraphs have given, joined; each step adds to it. */

@@ -2,12 +2,11 @@
  * What one execution asks a subgraph about entities. A plan has the same question at several places: what is asked in one turn
  * goes out together, and an entity that has been asked for is not asked for again, as long as nothing is written.
  */
-import type { GraphQLFormattedError } from 'graphql';
 import type { JsonObject } from '../json.js';
 import type { Run } from '../run.js';
+import type { EntityAnswer, EntityBatch, Slot, Table } from './entity-batch.js';
 import type { Subgraph, SubgraphOperation } from '../subgraphs/subgraph.js';
 import type { Representations } from './representations.js';
-import { unavailable } from '../subgraphs/unavailable.js';
 
 export interface Question {
   readonly subgraph: Subgraph;
@@ -17,35 +16,6 @@ export interface Question {
   /** Is done to each entity that comes, once. */
   readonly rewriteOutput: ((entity: unknown) => void) | undefined;
 }
-
-/** Entities that were asked for together. */
-export interface EntityBatch {
-  readonly texts: string[];
-  /** Of each entity, as it is known to the asker. */
-  readonly typenames: unknown[];
-  readonly answer: Promise<EntityAnswer>;
-}
-
-export interface EntityAnswer {
-  /** In the order of the texts; empty if an error came in the place of all. */
-  readonly entities: readonly (JsonObject | null)[];
-  readonly errors: readonly GraphQLFormattedError[];
-}
-
-/** Where the answer about an entity is. */
-export interface Slot {
-  readonly batch: EntityBatch;
-  readonly index: number;
-  /** The first of the fetches that asked: what is nested in the entity is its own, others get copies. */
-  readonly owner: object;
-}
-
-interface Table {
-  readonly slots: Map<string, Slot>;
-  open: EntityBatch | undefined;
-}
-
-export type EntityRequests = Map<string, Table>;
 
 /** @returns the slots of the entities, in their order. */
 export function askForEntities(
@@ -91,18 +61,12 @@ async function fetchBatch(
   variables: string,
 ): Promise<EntityAnswer> {
   const { data, errors } = await subgraph.fetch({ operation, variables, representations: texts, context, signal });
-  // With an error of its own in the place of the data.
-  if (!data && errors && errors.length > 0) return { entities: [], errors };
-  const received = data?.['_entities'];
-  if (!Array.isArray(received) || received.length !== texts.length) {
-    const got = Array.isArray(received) ? `${received.length}` : `no list but ${typeof received}`;
-    throw unavailable(subgraph.name, { cause: new Error(`Asked for ${texts.length} entities, got ${got}.`) });
-  }
+  const entities = (data?.['_entities'] ?? []) as readonly (JsonObject | null)[];
   if (rewriteOutput)
-    (received as (JsonObject | null)[]).forEach((entity, index) => {
+    entities.forEach((entity, index) => {
       // A subgraph is not asked for the type where it is known; rewrites ask for it.
       if (entity) entity['__typename'] ??= typenames[index];
       rewriteOutput(entity);
     });
-  return { entities: received as (JsonObject | null)[], errors: errors ?? [] };
+  return { entities, errors: errors ?? [] };
 }

@@ -10,7 +10,13 @@ import type { GatewayMetrics } from '../../gateway-metrics.js';
 import { isObject } from '../json.js';
 import { exchange, type Answer, type Cancellable } from './exchange.js';
 import { authorityOf, untilAborted, type InFlight } from './in-flight.js';
-import { variablesText, type Subgraph, type SubgraphRequest, type SubgraphResponse } from './subgraph.js';
+import {
+  checkEntities,
+  variablesText,
+  type Subgraph,
+  type SubgraphRequest,
+  type SubgraphResponse,
+} from './subgraph.js';
 import { unavailable } from './unavailable.js';
 
 export interface HttpSubgraphOptions {
@@ -68,11 +74,13 @@ export function createHttpSubgraph(options: HttpSubgraphOptions): HttpSubgraph {
     name,
     async fetch(request) {
       try {
-        return responseIn(await ask(request));
+        const response = responseIn(await ask(request));
+        checkEntities(request, response);
+        return response;
       } catch (error) {
         if (request.signal?.aborted === true || error instanceof GraphQLError) throw error;
         log.warn({ subgraph: name, err: error }, 'subgraph does not answer');
-        throw unavailable(name, { cause: error });
+        throw unavailable(name);
       }
     },
     close: () => pool.destroy(),

@@ -7,7 +7,7 @@ import type { JsonObject } from '../json.js';
 export interface Subgraph {
   readonly name: string;
   /**
-   * The answer, whose data the caller may change.
+   * The answer, whose data the caller may change; with as many entities as were asked for, or an error in their place.
    * @throws GraphQLError without a path: UNAVAILABLE if there is no answer, UNAUTHENTICATED or FORBIDDEN if the subgraph lets
    * nobody in with this token; what the signal was aborted with.
    */
@@ -51,6 +51,15 @@ export function subgraphOperation({ operation, operationName, operationKind }: F
     isMutation: operationKind === OperationTypeNode.MUTATION,
     bodyStart: `{"query":${JSON.stringify(operation)},${name}"variables":{`,
   };
+}
+
+/** @throws Error if entities were asked for, and there is neither one for each nor an error in the place of all. */
+export function checkEntities({ representations }: SubgraphRequest, { data, errors }: SubgraphResponse): void {
+  if (!representations || (!data && errors && errors.length > 0)) return;
+  const received = data?.['_entities'];
+  if (Array.isArray(received) && received.length === representations.length) return;
+  const got = Array.isArray(received) ? String(received.length) : `no list but ${typeof received}`;
+  throw new Error(`Asked for ${representations.length} entities, got ${got}.`);
 }
 
 /** The variables with the representations among them, without braces. */

@@ -8,7 +8,7 @@ import type { Subgraphs } from './subgraph.js';
 export interface RunningSubgraphs extends Subgraphs {
   /** What is asked for at the moment; undefined if nothing is shared. */
   readonly inFlight: InFlight | undefined;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** Longer than a subgraph waits for a consistency token (5 s) and PostgreSQL runs a statement for it. */
