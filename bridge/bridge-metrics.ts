@@ -34,6 +34,12 @@ export function createBridgeMetrics(registry: Registry) {
       labelNames: ['result'],
       registers,
     }),
+    told: new Counter({
+      name: 'fleetgraph_bridge_told_total',
+      help: 'Messages of rules to devices, by whether the device listened.',
+      labelNames: ['result'],
+      registers,
+    }),
     commands: new Counter({
       name: 'fleetgraph_bridge_commands_total',
       help: 'Commands by what became of them here.',

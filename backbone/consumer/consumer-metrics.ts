@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 export interface ConsumerMetrics {
-  events(result: 'handled' | 'skipped' | 'dead_lettered', count: number): void;
+  events(result: 'handled' | 'skipped' | 'dead_lettered' | 'replayed', count: number): void;
   blocked(blocked: boolean): void;
   /** Starts the clock of a batch; call the result when it is done. */
   startBatch(): () => void;

@@ -4,7 +4,8 @@
  * - An infrastructure failure (database away, bus away) blocks: the batch is tried again until it works, nothing is
  *   committed, nothing behind it in the partition is handled.
  * - Any other failure is isolated to its event, tried again at once, after 1 s and after 2 s, and then the record is
- *   poison: it goes to the dead letters with its cause, and the partition goes on.
+ *   poison: it goes to the dead letters with its cause, and the partition goes on. When somebody asks for it, it is
+ *   handled once more (`replay.ts`).
  * - The offset is committed only after the effect. Delivery is at-least-once, so effects must be idempotent.
  */
 import type { Registry } from 'prom-client';
@@ -20,6 +21,7 @@ import type { EventType } from '../events/catalogue.js';
 import { decode, EventDecodingError, typeOf, type Event } from '../events/envelope.js';
 import { createConsumerMetrics } from './consumer-metrics.js';
 import { storeDeadLetter } from './dead-letters.js';
+import { startReplays } from './replay.js';
 
 export interface DeliveredEvent {
   readonly event: Event;
@@ -56,6 +58,7 @@ export function createConsumer(options: ConsumerOptions): Role {
   const types = options.types === undefined ? undefined : new Set<string>(options.types);
   const metrics = createConsumerMetrics(options.metrics, name);
   let subscription: Subscription | undefined;
+  let replays: ReturnType<typeof startReplays> | undefined;
   let blockedBy: unknown;
 
   /** Runs `work` until it does not fail for reasons of infrastructure. Rejects with any other error, or when aborted. */
@@ -150,6 +153,15 @@ export function createConsumer(options: ConsumerOptions): Role {
     endTimer();
   };
 
+  /** Handles a record that was put aside; rejects when it fails again. */
+  const handleAgain = async (record: BusRecord, signal: AbortSignal): Promise<void> => {
+    const delivered = { event: decode(record), record };
+    await inSpan(`replay ${name}`, { traceparent: delivered.event.traceparent, attributes: {} }, () =>
+      untilInfrastructureWorks(() => options.handle([delivered], signal), signal),
+    );
+    metrics.events('replayed', 1);
+  };
+
   return {
     name,
     async start() {
@@ -162,10 +174,12 @@ export function createConsumer(options: ConsumerOptions): Role {
         },
         takeBatch,
       );
+      replays = startReplays({ consumer: name, pool, log, handle: handleAgain });
     },
     async stop() {
       const stopping = subscription;
       subscription = undefined;
+      await replays?.stop();
       await stopping?.stop();
     },
     async ready() {

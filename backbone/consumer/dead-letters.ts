@@ -4,7 +4,7 @@ import { messageOf } from '../../platform/errors.js';
 import type { BusRecord } from '../bus/event-bus.js';
 
 /** PostgreSQL's text can't hold U+0000, nor its JSON half a surrogate pair, and a poison record may. */
-function storable(text: string): string {
+export function storable(text: string): string {
   return text.toWellFormed().replaceAll('\u0000', '\uFFFD');
 }
 

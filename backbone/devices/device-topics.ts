@@ -4,8 +4,8 @@
 export const upChannels = ['telemetry', 'state', 'event', 'presence', 'command/ack'] as const;
 export type UpChannel = (typeof upChannels)[number];
 
-/** What a device subscribes to: commands, and its desired state. */
-export const downChannels = ['command', 'desired'] as const;
+/** What a device subscribes to: commands, its desired state, and what rules tell it. */
+export const downChannels = ['command', 'desired', 'message'] as const;
 export type DownChannel = (typeof downChannels)[number];
 
 export interface DeviceAddress {

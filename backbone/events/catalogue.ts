@@ -29,6 +29,22 @@ const commandDefinition = z.object({
   parametersSchema: z.union([z.boolean(), z.record(z.string(), json)]).optional(),
 });
 
+const deadLetters = z.object({
+  requestId: id,
+  count: z.int().nonnegative(),
+  deadLetterIds: z.array(z.string()),
+  filter: z.record(z.string(), json),
+});
+
+const webhook = z.object({
+  webhookId: id,
+  origin: z.string(),
+  description: z.string().optional(),
+  eventTypes: z.array(z.string()),
+  ruleIds: z.array(z.string()),
+  severities: z.array(z.string()),
+});
+
 export const reading = z.object({ metric: metricName, at: epochMs, value: metricValue });
 
 /** What every event of an alert says. `by` is the envelope's actor. */
@@ -104,6 +120,36 @@ const domainEvents = {
   }),
   'io.fleetgraph.alert.acknowledged.v1': z.object({ ...alert, ...alertRule, comment: z.string().optional() }),
   'io.fleetgraph.alert.commented.v1': z.object({ ...alert, text: z.string() }),
+  /** An action of the rule could not be done, and never can. `actionIndex`: its place among the actions, from 0. */
+  'io.fleetgraph.alert.action-failed.v1': z.object({
+    ...{
+      alertId: id,
+      ruleId: id,
+      deviceId: id,
+      actionIndex: z.int().nonnegative(),
+      kind: z.string(),
+      error: z.string(),
+    },
+  }),
+  /** A message for the device, on its topic `message`. */
+  'io.fleetgraph.message.requested.v1': z.object({ messageId: id, deviceId: id, topic: z.string(), payload: json }),
+  /** An event that a rule names. */
+  'io.fleetgraph.custom.raised.v1': z.object({
+    ...{ name: z.string(), data: json, alertId: id, ruleId: id, deviceId: id },
+  }),
+  /** `origin` only: the path of an endpoint's URL may be a secret. */
+  'io.fleetgraph.webhook.created.v1': webhook,
+  /** Carries the whole new state, not the difference. */
+  'io.fleetgraph.webhook.updated.v1': webhook,
+  'io.fleetgraph.webhook.deleted.v1': z.object({ webhookId: id }),
+  'io.fleetgraph.webhook.paused.v1': z.object({ webhookId: id }),
+  'io.fleetgraph.webhook.resumed.v1': z.object({ webhookId: id }),
+  'io.fleetgraph.webhook.secret-rotated.v1': z.object({ webhookId: id, previousValidUntil: dateTime }),
+  'io.fleetgraph.webhook.tested.v1': z.object({ webhookId: id }),
+  /** Letters that were moved, at most 100 of them by name. */
+  'io.fleetgraph.dead-letters.replay-requested.v1': deadLetters,
+  'io.fleetgraph.dead-letters.discarded.v1': deadLetters,
+  'io.fleetgraph.webhook.redelivery-requested.v1': z.object({ webhookId: id, deliveryId: z.string() }),
 } as const;
 
 /** What devices send, as the bridge publishes it. Telemetry goes to `fleetgraph.telemetry`, the rest to `fleetgraph.signals`. */

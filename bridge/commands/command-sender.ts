@@ -171,6 +171,14 @@ export function createCommandSender(options: {
     });
   };
 
+  /** Like any publish, it reaches a device that listens; whoever must be reached later is sent a command. */
+  const tell = async ({ tenant, data }: Event<'io.fleetgraph.message.requested.v1'>): Promise<void> => {
+    const { messageId: id, deviceId, topic, payload } = data;
+    const message = { payload: JSON.stringify({ id, topic, payload }), correlationId: id };
+    const session = await broker().send({ tenant, deviceId }, 'message', message);
+    bridgeMetrics.told.inc({ result: session === undefined ? 'unheard' : 'sent' });
+  };
+
   const take = (event: Event, kept: ReadonlySet<Event>): void => {
     switch (event.type) {
       case 'io.fleetgraph.command.requested.v1':
@@ -200,6 +208,7 @@ export function createCommandSender(options: {
     types: [
       'io.fleetgraph.command.requested.v1',
       ...endings,
+      'io.fleetgraph.message.requested.v1',
       'io.fleetgraph.device.desired-state-set.v1',
       'io.fleetgraph.device.decommissioned.v1',
       'io.fleetgraph.device.credentials-rotated.v1',
@@ -216,7 +225,10 @@ export function createCommandSender(options: {
         ),
       });
       const kept = new Set<Event>(added);
-      for (const event of events) take(event, kept);
+      for (const event of events) {
+        if (event.type === 'io.fleetgraph.message.requested.v1') await tell(event);
+        else take(event, kept);
+      }
     },
   });
 

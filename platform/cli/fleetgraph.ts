@@ -1,6 +1,7 @@
 /** The command line. Exit codes: 0 done, 1 failed, 78 (EX_CONFIG) can't start as configured. */
 import { Command, InvalidArgumentError } from 'commander';
 import { messageOf, StartupError } from '../errors.js';
+import { discardDeadLetters, listDeadLetters, replayDeadLetters, type DeadLetterOptions } from './dead-letters.js';
 import { demo } from './demo.js';
 import { simulate } from './simulate.js';
 import { start } from './start.js';
@@ -45,6 +46,36 @@ program
   .option('--subject <name>', 'whom the token names', 'developer')
   .option('--lifetime <seconds>', 'seconds until it expires', parseCount, 86_400)
   .action((options: Parameters<typeof token>[0]) => token(options));
+
+const deadLetters = program
+  .command('dead-letters')
+  .description('records that a consumer could not process: see them, have them processed again, discard them');
+const ofDeadLetters = (name: string, description: string) =>
+  deadLetters
+    .command(name)
+    .description(description)
+    .option('--consumer <name>', 'those of this consumer')
+    .option('--type <type>', 'those of events of this type')
+    .option('--cause <text>', 'those whose cause begins so')
+    .option('--from <time>', 'those that failed at this time (RFC 3339) or later')
+    .option('--to <time>', 'those that failed before this time')
+    .option('--tenant <name>', 'tenant of the development token', 'acme')
+    .option('--gateway <url>', 'GraphQL API; default: the gateway on this machine')
+    .option('--token <jwt>', 'token for the API; default: one of the development issuer');
+ofDeadLetters('list', 'print them, those that failed last first')
+  .option('--status <names...>', 'PENDING, REPLAYING, REPLAYED or DISCARDED; default: the first two')
+  .option('--limit <count>', 'at most so many', parseCount, 50)
+  .option('--json', 'each as an object, with payload, headers and stack')
+  .action((options: DeadLetterOptions) => listDeadLetters(options));
+ofDeadLetters(
+  'replay',
+  'have them processed again, each by its consumer: by their ids, or all that the options describe',
+)
+  .argument('[ids...]')
+  .action((ids: string[], options: DeadLetterOptions) => replayDeadLetters(ids, options));
+ofDeadLetters('discard', 'set them aside for good: by their ids, or all that the options describe')
+  .argument('[ids...]')
+  .action((ids: string[], options: DeadLetterOptions) => discardDeadLetters(ids, options));
 
 function parseCount(value: string): number {
   const count = Number(value);

@@ -30,6 +30,23 @@ const brokerList = z
     'must be a list of host:port, separated by commas',
   );
 
+/** Host names and networks: `hooks.internal,10.1.0.0/16,fd00::/8`; a bare address is a network of one. */
+const hostList = z
+  .string()
+  .transform((value) => value.split(',').map((part) => part.trim().toLowerCase()))
+  .refine(
+    (parts) => parts.every((part) => /^[a-z0-9._-]+$/.test(part) || /^[0-9a-f.:]+(\/\d{1,3})?$/.test(part)),
+    'must be a list of host names, addresses and networks (10.1.0.0/16), separated by commas',
+  );
+
+const secondsList = z
+  .string()
+  .transform((value) => value.split(',').map((part) => Number(part.trim())))
+  .refine(
+    (seconds) => seconds.length <= 20 && seconds.every((value) => value > 0 && value <= 86_400),
+    'must be at most 20 pauses of up to 86400 seconds, separated by commas',
+  );
+
 /** Every variable with its schema, in the order of the README's table. */
 export const settings = {
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
@@ -92,6 +109,19 @@ export const settings = {
   MQTT_RECEIVE_MAXIMUM: positiveInteger.max(65_535).default(1_000),
   MQTT_SESSION_EXPIRY_SECONDS: positiveInteger.max(4_294_967_295).default(86_400),
   MQTT_AUTH_SECRET: z.string().min(16, 'must have at least 16 characters').optional(),
+  WEBHOOK_ALLOW_HTTP: flag.default(false),
+  WEBHOOK_ALLOWED_HOSTS: hostList.optional(),
+  WEBHOOK_TIMEOUT_MS: positiveInteger.max(60_000).default(15_000),
+  WEBHOOK_RETRY_SECONDS: secondsList.default([5, 60, 300, 1_800, 7_200, 18_000, 36_000]),
+  WEBHOOK_LOG_RETENTION_DAYS: positiveInteger.default(30),
+  WEBHOOK_ENCRYPTION_KEYS: z
+    .string()
+    .transform((value) => value.split(',').map((key) => key.trim()))
+    .refine(
+      (keys) => keys.every((key) => key.length >= 32),
+      'must be keys of at least 32 characters each, separated by commas',
+    )
+    .optional(),
 } as const;
 
 const environment = z.object(settings).superRefine((value, context) => {
@@ -185,6 +215,19 @@ export interface Config {
     readonly maxPayloadBytes: number;
     readonly maxBodyBytes: number;
   };
+  readonly webhooks: {
+    /** Whether an endpoint may be plain http. */
+    readonly allowHttp: boolean;
+    /** Host names, addresses and networks that may be called although they are private. */
+    readonly allowedHosts: readonly string[];
+    /** How long one attempt may take. */
+    readonly timeoutMs: number;
+    /** Pauses before each further attempt. */
+    readonly retryDelaysMs: readonly number[];
+    readonly logRetentionDays: number;
+    /** The first seals secrets, all of them open them. Empty: secrets are stored as they are. */
+    readonly encryptionKeys: readonly string[];
+  };
   readonly changesRetentionMs: number;
   readonly consistencyTimeoutMs: number;
   /** How long a start waits for the database and the bus. */
@@ -255,6 +298,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
       maxFutureMs: value.TELEMETRY_MAX_FUTURE_MS,
       maxPayloadBytes: value.MQTT_MAX_PAYLOAD_BYTES,
       maxBodyBytes: value.INGEST_MAX_BODY_BYTES,
+    },
+    webhooks: {
+      allowHttp: value.WEBHOOK_ALLOW_HTTP,
+      allowedHosts: value.WEBHOOK_ALLOWED_HOSTS ?? [],
+      timeoutMs: value.WEBHOOK_TIMEOUT_MS,
+      retryDelaysMs: value.WEBHOOK_RETRY_SECONDS.map((seconds) => seconds * 1_000),
+      logRetentionDays: value.WEBHOOK_LOG_RETENTION_DAYS,
+      encryptionKeys: value.WEBHOOK_ENCRYPTION_KEYS ?? [],
     },
     changesRetentionMs: value.CHANGES_RETENTION_HOURS * 3_600_000,
     consistencyTimeoutMs: value.CONSISTENCY_TIMEOUT_MS,

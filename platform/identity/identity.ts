@@ -26,6 +26,10 @@ export const scopes = {
   'telemetry:read': 'Read state, presence and history; subscribe to them.',
   'telemetry:write': 'Ingest telemetry over HTTP for any device of the tenant.',
   'event:read': 'Read and subscribe to the event log.',
+  'dead-letter:read': 'Read the records of the tenant that a consumer could not process, with their payload.',
+  'dead-letter:write': 'Have them processed again, or discard them.',
+  'webhook:read': 'Read webhooks and the log of their deliveries.',
+  'webhook:write': 'Create, change, pause, test and delete webhooks; rotate their secrets; deliver again.',
 } as const;
 
 export type Scope = keyof typeof scopes;

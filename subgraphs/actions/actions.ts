@@ -1,5 +1,5 @@
 /**
- * The actions subgraph: commands to devices, from `sendCommand` to their one final status. Four things move a command, and
+ * The actions subgraph: commands to devices, from `sendCommand` to their one final status, and webhooks (`webhook/`). Four things move a command, and
  * all of them go through `command/life-cycle.ts`: the two mutations, what devices say (`command/signal-consumer.ts`) and
  * the clock (`command/expiry.ts`). Which devices there are it hears from their events (`target/`).
  */
@@ -24,10 +24,14 @@ import { createCommandMetrics } from './command/command-metrics.js';
 import { createCommandMutations } from './command/command-mutations.js';
 import { startExpiry, type Expiry } from './command/expiry.js';
 import { createSignalConsumer } from './command/signal-consumer.js';
+import { createEffectConsumer } from './effect/effect-consumer.js';
 import { startKeyRetention } from '../../backbone/store/key-retention.js';
+import { createDeadLetterMutations } from './dead-letter/dead-letter-mutations.js';
+import { createDeadLetterResolvers } from './dead-letter/dead-letter-resolvers.js';
 import { createResolvers, type ActionsContext } from './resolvers.js';
 import { createTargetConsumer } from './target/target-consumer.js';
 import { createTargetWatch } from './target/target-watch.js';
+import { createWebhooks } from './webhook/webhooks.js';
 
 export interface ActionsRoleOptions {
   readonly config: Config;
@@ -46,15 +50,25 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
   const wakeRelay = createRelayWaker({ pool, log });
   const commandMetrics = createCommandMetrics(metrics);
   const watch = createTargetWatch({ sql, log });
+  const webhooks = createWebhooks({ config: config.webhooks, pool, bus, log, metrics, wakeRelay });
   const consumers = [
+    webhooks,
     createTargetConsumer({ bus, pool, log, metrics, watch }),
     createSignalConsumer({ bus, pool, log, metrics, commandMetrics, wakeRelay }),
   ];
-  const mutations = createCommandMutations({
-    ...{ prisma, sql, watch, wakeRelay, metrics: commandMetrics },
-    unknownDeviceTimeoutMs: config.consistencyTimeoutMs,
-    findFault: createCommandCheck(),
+  const commandOptions = { prisma, sql, watch, wakeRelay, metrics: commandMetrics, findFault: createCommandCheck() };
+  const mutations = createCommandMutations({ ...commandOptions, unknownDeviceTimeoutMs: config.consistencyTimeoutMs });
+  const deadLetters = createDeadLetterResolvers({ sql, mutations: createDeadLetterMutations({ pool, wakeRelay }) });
+  const effects = createEffectConsumer({
+    ...{ bus, pool, log, metrics, tries: config.webhooks.retryDelaysMs.length + 1 },
+    // It does not wait for a device to become known: nobody waits for its answer, and others' alerts do.
+    commands: createCommandMutations({ ...commandOptions, unknownDeviceTimeoutMs: 0 }),
+    onDone() {
+      webhooks.wake();
+      wakeRelay();
+    },
   });
+  consumers.push(effects);
   const service = { name: 'actions', host: config.host, port: config.ports.actions };
   let app: FastifyInstance | undefined;
   let server: ApolloServer<ActionsContext> | undefined;
@@ -85,7 +99,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
         ...{ app, verifyToken, log, production: config.mode === 'production' },
         schema: createSubgraphSchema(
           readFileSync(new URL('schema.graphql', import.meta.url), 'utf8'),
-          createResolvers({ sql, mutations }),
+          createResolvers({ sql, mutations, webhooks: webhooks.resolvers, deadLetters }),
         ),
         context: (base) => ({ ...base, commands: createCommandLoaders(sql, base.identity.tenant) }),
       });

@@ -14,6 +14,8 @@ import {
 } from './command/command-input.js';
 import type { CommandLoaders, DeviceCommandsArguments } from './command/command-loaders.js';
 import type { CommandMutations, CommandReply } from './command/command-mutations.js';
+import type { DeadLetterResolvers } from './dead-letter/dead-letter-resolvers.js';
+import type { WebhookResolvers } from './webhook/webhook-resolvers.js';
 import { pageOfCommands, type CommandFilter } from './command/command-page.js';
 
 /** What the resolvers get. */
@@ -27,14 +29,23 @@ interface DeviceReference {
   readonly id: string;
 }
 
-export function createResolvers(options: { sql: Sql; mutations: CommandMutations }): Resolvers {
-  const { sql, mutations } = options;
+export function createResolvers(options: {
+  sql: Sql;
+  mutations: CommandMutations;
+  webhooks: WebhookResolvers;
+  deadLetters: DeadLetterResolvers;
+}): Resolvers {
+  const { sql, mutations, webhooks, deadLetters } = options;
   return {
+    ...webhooks,
+    ...deadLetters,
     DateTime: scalar('DateTime'),
     Duration: scalar('Duration'),
     JSON: scalar('JSON'),
 
     Query: {
+      ...webhooks.Query,
+      ...deadLetters.Query,
       command: async (_: unknown, { id }: { id: string }, { commands }: ActionsContext): Promise<Command | null> =>
         (await commands.command(id)) ?? null,
       commands: (
@@ -45,6 +56,8 @@ export function createResolvers(options: { sql: Sql; mutations: CommandMutations
     },
 
     Mutation: {
+      ...webhooks.Mutation,
+      ...deadLetters.Mutation,
       sendCommand: (
         _: unknown,
         { input }: { input: SendCommandInput },

@@ -32,6 +32,16 @@ const device = fc.record({ deviceId: id, name: text, typeId: id, labels });
 const command = fc.record({ commandId: id, deviceId: id });
 const failed = fc.record({ commandId: id, deviceId: id, error: text });
 const signal = fc.record({ commandId: id, deviceId: id, at: epochMs });
+const deadLetters = fc.record({
+  ...{ requestId: id, count: fc.nat(), deadLetterIds: fc.array(text), filter: object },
+});
+const webhook = fc.record(
+  {
+    ...{ webhookId: id, origin: text, description: text, eventTypes: fc.array(text) },
+    ...{ ruleIds: fc.array(text), severities: fc.array(text) },
+  },
+  { requiredKeys: ['webhookId', 'origin', 'eventTypes', 'ruleIds', 'severities'] },
+);
 const version = fc.maxSafeInteger();
 /** Inside of rules, which are large: graphemes everywhere would take seconds. */
 const word = fc.string({ maxLength: 8 });
@@ -161,6 +171,21 @@ export const dataOf: { readonly [T in EventType]: Arbitrary<EventData<T>> } = {
   ),
   'io.fleetgraph.alert.acknowledged.v1': fc.record({ ...alert, ...alertRule, comment: text }),
   'io.fleetgraph.alert.commented.v1': fc.record({ ...alert, text }),
+  'io.fleetgraph.alert.action-failed.v1': fc.record({
+    ...{ alertId: id, ruleId: id, deviceId: id, actionIndex: fc.nat(), kind: text, error: text },
+  }),
+  'io.fleetgraph.message.requested.v1': fc.record({ messageId: id, deviceId: id, topic: text, payload: json }),
+  'io.fleetgraph.custom.raised.v1': fc.record({ name: text, data: json, alertId: id, ruleId: id, deviceId: id }),
+  'io.fleetgraph.webhook.created.v1': webhook,
+  'io.fleetgraph.webhook.updated.v1': webhook,
+  'io.fleetgraph.webhook.deleted.v1': fc.record({ webhookId: id }),
+  'io.fleetgraph.webhook.paused.v1': fc.record({ webhookId: id }),
+  'io.fleetgraph.webhook.resumed.v1': fc.record({ webhookId: id }),
+  'io.fleetgraph.webhook.secret-rotated.v1': fc.record({ webhookId: id, previousValidUntil: dateTime }),
+  'io.fleetgraph.webhook.tested.v1': fc.record({ webhookId: id }),
+  'io.fleetgraph.dead-letters.replay-requested.v1': deadLetters,
+  'io.fleetgraph.dead-letters.discarded.v1': deadLetters,
+  'io.fleetgraph.webhook.redelivery-requested.v1': fc.record({ webhookId: id, deliveryId: text }),
   'io.fleetgraph.telemetry.received.v1': fc.record({
     deviceId: id,
     readings: fc.array(fc.record({ metric: id, at: epochMs, value: fc.oneof(number, fc.boolean(), text) }), {

@@ -188,7 +188,16 @@ export async function startReadSide(settings: Readonly<Record<string, string>> =
         makeEvent({
           source: '/test',
           type,
-          subject: 'deviceId' in data ? data.deviceId : 'typeId' in data ? data.typeId : data.ruleId,
+          subject:
+            'deviceId' in data
+              ? data.deviceId
+              : 'typeId' in data
+                ? data.typeId
+                : 'ruleId' in data
+                  ? data.ruleId
+                  : 'webhookId' in data
+                    ? data.webhookId
+                    : data.requestId,
           tenant,
           actor: 'tester',
           data,
