@@ -9,14 +9,14 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
-import { inject } from 'vitest';
 import { roleNames, type RoleName } from '../../platform/config/config.js';
 import { runCli, type CliProcess } from './cli.js';
 import { createDatabase, type TestDatabase } from './database.js';
 import { eventually, within } from './eventually.js';
 import { freePort } from './free-port.js';
 import { createTestIssuer } from './identity.js';
-import { answers, hasKafka } from './kafka/kafka.js';
+import { hasKafka } from './kafka/kafka.js';
+import { runBrokers } from './kafka/run-brokers.js';
 import { hasMosquitto } from './mosquitto/mosquitto-binary.js';
 import { startMosquitto } from './mosquitto/mosquitto.js';
 import { createPlatformClients, topic, type PlatformClients, type RegisteredDevice } from './platform-clients.js';
@@ -82,8 +82,7 @@ export async function startProduction(): Promise<Production> {
     const keys = createServer((_request, response) => response.end(JSON.stringify(issuer.issuer.jwks)));
     await new Promise<void>((resolve) => keys.listen(0, '127.0.0.1', resolve));
     closers.push(() => new Promise((resolve) => keys.close(resolve)));
-    const brokers = inject('kafkaBrokers');
-    await eventually(() => answers(brokers), 60_000);
+    const brokers = await runBrokers();
     const mosquitto = await startMosquitto();
     closers.push(() => mosquitto[Symbol.asyncDispose]());
 

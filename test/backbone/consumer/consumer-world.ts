@@ -2,13 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import { Kafka, logLevel } from 'kafkajs';
 import { Registry } from 'prom-client';
-import { inject } from 'vitest';
 import type { EventBus, OutgoingRecord } from '../../../backbone/bus/event-bus.js';
 import { createConsumer, type ConsumerOptions } from '../../../backbone/consumer/consumer.js';
 import type { Role } from '../../../platform/lifecycle/role.js';
 import { createDatabase, silentLog, type TestDatabase } from '../../world/database.js';
-import { eventually } from '../../world/eventually.js';
-import { answers, hasKafka } from '../../world/kafka/kafka.js';
+import { hasKafka } from '../../world/kafka/kafka.js';
+import { runBrokers } from '../../world/kafka/run-brokers.js';
 import { topic } from './named-events.js';
 import { openBus, type BusAddress } from './open-bus.js';
 
@@ -45,8 +44,7 @@ export interface ConsumerWorld extends AsyncDisposable {
 export async function createConsumerWorld(backbone: (typeof backbones)[number]): Promise<ConsumerWorld> {
   const database = await createDatabase();
   const metrics = new Registry();
-  const brokers = backbone === 'Kafka' ? inject('kafkaBrokers') : [];
-  if (brokers.length > 0) await eventually(() => answers(brokers), 60_000);
+  const brokers = backbone === 'Kafka' ? await runBrokers() : [];
   const address = { databaseUrl: database.url, brokers, prefix: `test-${randomUUID().slice(0, 8)}.` };
   const bus = openBus(address, database.pool);
   await bus.ensureTopics([{ name: topic, partitions: 1, retentionMs: 3_600_000 }]);

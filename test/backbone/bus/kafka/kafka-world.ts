@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { Registry } from 'prom-client';
-import { inject } from 'vitest';
 import type { EventBus } from '../../../../backbone/bus/event-bus.js';
 import { createKafkaBus, type KafkaBusOptions } from '../../../../backbone/bus/kafka/kafka-bus.js';
 import { startScript } from '../../../world/child-process.js';
 import { silentLog } from '../../../world/database.js';
 import { eventually } from '../../../world/eventually.js';
 import { answers } from '../../../world/kafka/kafka.js';
+import { runBrokers } from '../../../world/kafka/run-brokers.js';
 import type { BusWorld } from '../contract.js';
 import { kafkaSettings } from './kafka-settings.js';
 
@@ -22,8 +22,9 @@ export interface KafkaBusWorld extends BusWorld {
 export const sessionTimeoutMs = 6_000;
 
 /** Buses on the run's broker, or on those given, under names of their own. */
-export async function createKafkaBusWorld(brokers = inject('kafkaBrokers')): Promise<KafkaBusWorld> {
-  await eventually(() => answers(brokers), 60_000);
+export async function createKafkaBusWorld(given?: readonly string[]): Promise<KafkaBusWorld> {
+  const brokers = given ?? (await runBrokers());
+  if (given) await eventually(() => answers(given), 60_000);
   const prefix = `test-${randomUUID().slice(0, 8)}.`;
   const closers: (() => Promise<void>)[] = [];
   return {
