@@ -24,6 +24,7 @@ import { createExecutor } from './execution/executor.js';
 import { createGatewayMetrics } from './gateway-metrics.js';
 import { depthLimit } from './guards/depth-limit.js';
 import { createJsonParser } from './guards/json.js';
+import { createClientAddressOf } from './client-address.js';
 import { createContext, credentialsIn } from './request-context.js';
 import { awaitSubgraphs, type SubgraphsAwaited } from './supergraph/await-subgraphs.js';
 import { createSubgraphSources } from './supergraph/subgraph-sources.js';
@@ -139,9 +140,10 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       });
       const executeOnce = createExecuteOnce({ executor, formatError, metrics, timeoutMs: requestTimeoutMs });
       const limits = config.webSocketLimits;
+      const clientAddressOf = createClientAddressOf(config.trustedProxies);
       const transport = { engine, findOperation, executeOnce, formatError, metrics, limits };
       httpStreams = await addGraphQLRoute({
-        ...{ app, verifyToken, production, transport, bodyTimeoutMs, maxBatch: 1 },
+        ...{ app, verifyToken, production, transport, bodyTimeoutMs, clientAddressOf, maxBatch: 1 },
         parseJson: createJsonParser(maxJsonDepth),
       });
       addAuthRoutes(app, { verifyToken, ...(options.jwks ? { jwks: options.jwks } : {}) });
@@ -149,8 +151,9 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       webSocket = serveWebSocket({
         ...transport,
         httpServer: app.server,
-        createContext: (authorization, extensions) =>
-          createContext({ authorization, ...credentialsIn(extensions) }, verifyToken),
+        clientAddressOf,
+        createContext: (authorization, extensions, clientAddress) =>
+          createContext({ authorization, ...credentialsIn(extensions), clientAddress }, verifyToken),
       });
       port = await listen(app, service);
       draining = false;

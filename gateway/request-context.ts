@@ -17,6 +17,7 @@ export interface Credentials {
   readonly consistencyToken?: string | undefined;
   readonly traceparent?: string | undefined;
   readonly correlationId?: string | undefined;
+  readonly clientAddress?: string | undefined;
 }
 
 /** The context of an operation. @throws FleetgraphError UNAUTHENTICATED without a good token. */
@@ -49,11 +50,12 @@ export function credentialsIn(
 }
 
 function forwardedHeaders(credentials: Credentials): Record<string, string> {
-  const { authorization, consistencyToken, traceparent, correlationId } = credentials;
+  const { authorization, consistencyToken, traceparent, correlationId, clientAddress } = credentials;
   return {
     ...(authorization === undefined ? {} : { authorization }),
     ...(consistencyToken === undefined ? {} : { 'x-fleetgraph-consistency': consistencyToken }),
     ...(traceparent === undefined ? {} : { traceparent }),
+    ...(clientAddress === undefined ? {} : { 'x-fleetgraph-client-address': clientAddress }),
     'x-correlation-id': correlationId ?? randomUUID(),
   };
 }

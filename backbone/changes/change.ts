@@ -49,6 +49,8 @@ const eventChange = z.object({
   time: z.string(),
   data: z.unknown(),
   actor: z.string().nullable(),
+  /** Not in changes that were written before it was known. */
+  clientAddress: z.string().nullable().default(null),
   correlationId: z.string().nullable(),
   causationId: z.string().nullable(),
 });

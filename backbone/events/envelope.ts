@@ -1,6 +1,6 @@
 /**
  * The event envelope: CloudEvents 1.0 (https://github.com/cloudevents/spec) with the extensions `tenant`, `traceparent`,
- * `correlationid`, `causationid` and `actor`; on the bus in the binary mode of the CloudEvents Kafka protocol binding
+ * `correlationid`, `causationid`, `actor` and `clientaddress`; on the bus in the binary mode of the CloudEvents Kafka protocol binding
  * (attributes in `ce_*` headers, data as the value, key = subject).
  * Invariant: `decode(encode(e))` equals `e`; a type that is not in the catalogue passes in neither direction.
  */
@@ -23,6 +23,8 @@ interface EnvelopeOf<T extends EventType> {
   readonly tenant: string;
   /** `sub` of the token that caused it. */
   readonly actor?: string;
+  /** Where that came from, as far as it is known. */
+  readonly clientaddress?: string;
   readonly traceparent?: string;
   readonly correlationid?: string;
   readonly causationid?: string;
@@ -41,6 +43,7 @@ export interface NewEvent<T extends EventType = EventType> {
   readonly id?: string;
   readonly time?: string;
   readonly actor?: string | undefined;
+  readonly clientaddress?: string | undefined;
   readonly traceparent?: string | undefined;
   readonly correlationid?: string | undefined;
   readonly causationid?: string | undefined;
@@ -68,20 +71,21 @@ export function makeEvent<T extends EventType>(event: NewEvent<T>): Event<T> {
       { cause: checked.error },
     );
   }
-  const { id, time, actor, traceparent, correlationid, causationid, ...rest } = event;
+  const { id, time, actor, clientaddress, traceparent, correlationid, causationid, ...rest } = event;
   return {
     ...rest,
     id: id ?? randomUUID(),
     time: time ?? new Date().toISOString(),
     dataschema: dataschemaOf(event.type),
     ...(actor === undefined ? {} : { actor }),
+    ...(clientaddress === undefined ? {} : { clientaddress }),
     ...(traceparent === undefined ? {} : { traceparent }),
     ...(correlationid === undefined ? {} : { correlationid }),
     ...(causationid === undefined ? {} : { causationid }),
   };
 }
 
-const optionalAttributes = ['actor', 'traceparent', 'correlationid', 'causationid'] as const;
+const optionalAttributes = ['actor', 'clientaddress', 'traceparent', 'correlationid', 'causationid'] as const;
 
 /** The event as a record of the bus, in binary content mode. */
 export function encode(event: Event): OutgoingRecord {

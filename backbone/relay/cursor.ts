@@ -35,7 +35,7 @@ export async function createCursor(sql: Sql, name: string): Promise<void> {
 export async function readBehindCursor(sql: Sql, name: string, limit: number): Promise<Relayed[]> {
   const rows = await sql.query<StoredEventRow & { transaction_id: string; position: string }>(
     `SELECT e.transaction_id::text AS transaction_id, e.position::text AS position, e.tenant, e.id, e.type, e.source, e.subject, e.time, e.data,
-            e.actor, e.traceparent, e.correlation_id, e.causation_id
+            e.actor, e.client_address, e.traceparent, e.correlation_id, e.causation_id
      FROM events.events e
      WHERE ${behindCursor}
        AND e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())

@@ -47,6 +47,7 @@ export async function appendAll(transaction: Sql, requests: readonly AppendReque
       time: event.time,
       data: event.data,
       actor: event.actor ?? null,
+      client_address: event.clientaddress ?? null,
       traceparent: event.traceparent ?? null,
       correlation_id: event.correlationid ?? null,
       causation_id: event.causationid ?? null,
@@ -56,11 +57,11 @@ export async function appendAll(transaction: Sql, requests: readonly AppendReque
   try {
     overtaken = await transaction.query<{ stream: string }>(
       `WITH appended AS (
-       INSERT INTO events.events (tenant, stream, revision, id, type, source, subject, time, data, actor, traceparent, correlation_id, causation_id)
-       SELECT e.tenant, e.stream, e.revision, e.id, e.type, e.source, e.subject, e.time, e.data, e.actor, e.traceparent, e.correlation_id, e.causation_id
+       INSERT INTO events.events (tenant, stream, revision, id, type, source, subject, time, data, actor, client_address, traceparent, correlation_id, causation_id)
+       SELECT e.tenant, e.stream, e.revision, e.id, e.type, e.source, e.subject, e.time, e.data, e.actor, e.client_address, e.traceparent, e.correlation_id, e.causation_id
        FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (tenant text, stream text, revision int, id uuid, type text, source text, subject text,
-            time timestamptz, data jsonb, actor text, traceparent text, correlation_id text, causation_id text)) WITH ORDINALITY
-            AS e(tenant, stream, revision, id, type, source, subject, time, data, actor, traceparent, correlation_id, causation_id, n)
+            time timestamptz, data jsonb, actor text, client_address text, traceparent text, correlation_id text, causation_id text)) WITH ORDINALITY
+            AS e(tenant, stream, revision, id, type, source, subject, time, data, actor, client_address, traceparent, correlation_id, causation_id, n)
        ORDER BY e.n
        RETURNING tenant, stream, revision, transaction_id)
        SELECT before.stream FROM appended JOIN events.events before

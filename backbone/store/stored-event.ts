@@ -11,6 +11,7 @@ export interface StoredEventRow {
   readonly time: Date;
   readonly data: unknown;
   readonly actor: string | null;
+  readonly client_address: string | null;
   readonly traceparent: string | null;
   readonly correlation_id: string | null;
   readonly causation_id: string | null;
@@ -28,6 +29,7 @@ export function toEvent(row: StoredEventRow): Event<DomainEventType> {
     time: row.time.toISOString(),
     data: row.data as EventData<DomainEventType>,
     actor: row.actor ?? undefined,
+    clientaddress: row.client_address ?? undefined,
     traceparent: row.traceparent ?? undefined,
     correlationid: row.correlation_id ?? undefined,
     causationid: row.causation_id ?? undefined,

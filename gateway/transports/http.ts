@@ -9,6 +9,7 @@ import type { VerifyToken } from '../../platform/identity/verify-token.js';
 import { inSpan } from '../../platform/observability/trace-context.js';
 import { crossSiteMessage, isSimpleContentType } from '../guards/cross-site.js';
 import type { ParseJson } from '../guards/json.js';
+import type { ClientAddressOf } from '../client-address.js';
 import { createContext, type GatewayContext } from '../request-context.js';
 import { createHttpAnswers, type HttpAnswersOptions } from './http-answer.js';
 import { createHttpStreams, type HttpStreams, type HttpStreamsOptions } from './http-streams.js';
@@ -30,6 +31,7 @@ export interface GraphQLRouteOptions {
   /** How long a body may take to come, milliseconds. */
   readonly bodyTimeoutMs: number;
   readonly maxBatch: number;
+  readonly clientAddressOf: ClientAddressOf;
   /** What streams and single answers have in common. */
   readonly transport: Omit<HttpStreamsOptions, 'createContext'> & Pick<HttpAnswersOptions, 'executeOnce'>;
 }
@@ -44,6 +46,7 @@ export async function addGraphQLRoute(options: GraphQLRouteOptions): Promise<Htt
         consistencyToken: headerOf(request, 'x-fleetgraph-consistency'),
         traceparent: headerOf(request, 'traceparent'),
         correlationId: headerOf(request, 'x-correlation-id'),
+        clientAddress: options.clientAddressOf?.(request.socket.remoteAddress, headerOf(request, 'x-forwarded-for')),
       },
       verifyToken,
     );

@@ -3,6 +3,7 @@
  * chooses the embedded part (PostgreSQL, MQTT broker, bus, token issuer). README.md has the table of settings.
  */
 import { hostname } from 'node:os';
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { StartupError } from '../errors.js';
@@ -37,6 +38,16 @@ const hostList = z
   .refine(
     (parts) => parts.every((part) => /^[a-z0-9._-]+$/.test(part) || /^[0-9a-f.:]+(\/\d{1,3})?$/.test(part)),
     'must be a list of host names, addresses and networks (10.1.0.0/16), separated by commas',
+  );
+
+/** Addresses and networks: `10.0.0.0/8,fd00::1`. */
+const networkList = z
+  .string()
+  .transform((value) => value.split(',').map((part) => part.trim()))
+  .refine(
+    (parts) =>
+      parts.every((part) => /^[0-9a-fA-F.:]+(\/\d{1,3})?$/.test(part) && isIP(part.replace(/\/\d+$/, '')) !== 0),
+    'must be a list of addresses and networks (10.0.0.0/8), separated by commas',
   );
 
 const secondsList = z
@@ -86,6 +97,7 @@ export const settings = {
   GATEWAY_MAX_CONNECTIONS: positiveInteger.default(50_000),
   GATEWAY_MAX_CONNECTIONS_PER_TENANT: positiveInteger.default(20_000),
   GATEWAY_MAX_OPERATIONS_PER_CONNECTION: positiveInteger.default(100),
+  GATEWAY_TRUSTED_PROXIES: networkList.optional(),
   EXPLORER: flag.default(true),
   KAFKA_BROKERS: brokerList.optional(),
   KAFKA_TLS: flag.default(false),
@@ -241,6 +253,8 @@ export interface Config {
     readonly connectionsPerTenant: number;
     readonly operationsPerConnection: number;
   };
+  /** Proxies in front of the gateway, whose `x-forwarded-for` is believed. */
+  readonly trustedProxies: readonly string[];
   readonly explorer: boolean;
 }
 
@@ -317,6 +331,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
       connectionsPerTenant: value.GATEWAY_MAX_CONNECTIONS_PER_TENANT,
       operationsPerConnection: value.GATEWAY_MAX_OPERATIONS_PER_CONNECTION,
     },
+    trustedProxies: value.GATEWAY_TRUSTED_PROXIES ?? [],
     explorer: value.EXPLORER,
   };
 }

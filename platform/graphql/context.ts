@@ -6,6 +6,8 @@ export interface RequestContext {
   /** Consistency token that the client sent back (`x-fleetgraph-consistency`), for read-your-writes. */
   readonly consistencyToken: string | undefined;
   readonly traceparent: string | undefined;
+  /** Where the client called the gateway from, as far as it is known. For the audit alone: nothing is allowed because of it. */
+  readonly clientAddress: string | undefined;
   /** Id that all events of one request share. */
   readonly correlationId: string;
 }

@@ -11,6 +11,7 @@ import { buildSubgraphSchema } from '@apollo/subgraph';
 import { fastifyApolloDrainPlugin, fastifyApolloHandler } from '@as-integrations/fastify';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { randomUUID } from 'node:crypto';
+import { isIP } from 'node:net';
 import { defaultFieldResolver, isObjectType, parse, type GraphQLSchema } from 'graphql';
 import { FleetgraphError } from '../errors.js';
 import { isScope, type Scope } from '../identity/identity.js';
@@ -94,8 +95,13 @@ export async function requestContext(
     identity: await verifyToken(token),
     consistencyToken: header('x-fleetgraph-consistency'),
     traceparent: header('traceparent'),
+    clientAddress: addressIn(header('x-fleetgraph-client-address')),
     correlationId: header('x-correlation-id') ?? randomUUID(),
   };
+}
+
+function addressIn(text: string | undefined): string | undefined {
+  return text !== undefined && isIP(text) !== 0 ? text : undefined;
 }
 
 export interface SubgraphServerOptions<Context extends RequestContext> {

@@ -40,6 +40,7 @@ export interface ConnectionOptions {
   readonly createContext: (
     authorization: string | undefined,
     extensions: Readonly<Record<string, unknown>> | undefined,
+    clientAddress: string | undefined,
   ) => Promise<GatewayContext & { readonly identity: Identity }>;
   readonly formatError: FormatError;
   readonly metrics: GatewayMetrics;
@@ -59,6 +60,7 @@ export class Connection implements OperationConnection, SocketFollower {
   readonly #options: ConnectionOptions;
   readonly #operations = new Map<string, SocketOperation>();
   #authorization: string | undefined;
+  readonly #clientAddress: string | undefined;
   #isInitialising = false;
   #isDraining = false;
   identity: Identity | undefined;
@@ -70,8 +72,9 @@ export class Connection implements OperationConnection, SocketFollower {
   /** Whether a ping has had no answer yet. */
   awaitsPong = false;
 
-  constructor(socket: ClientSocket, options: ConnectionOptions) {
+  constructor(socket: ClientSocket, options: ConnectionOptions, clientAddress?: string) {
     this.#socket = socket;
+    this.#clientAddress = clientAddress;
     this.#options = options;
     socket.follow(this);
   }
@@ -210,7 +213,7 @@ export class Connection implements OperationConnection, SocketFollower {
   async #authenticate(payload: Readonly<Record<string, unknown>> | undefined): Promise<Identity | undefined> {
     const authorization = authorizationOf(payload);
     try {
-      const { identity } = await this.#options.createContext(authorization, undefined);
+      const { identity } = await this.#options.createContext(authorization, undefined, this.#clientAddress);
       this.#authorization = authorization;
       return identity;
     } catch (error) {
@@ -277,7 +280,7 @@ export class Connection implements OperationConnection, SocketFollower {
   }
 
   contextOf({ extensions }: Wish): Promise<GatewayContext> {
-    return this.#options.createContext(this.#authorization, extensions);
+    return this.#options.createContext(this.#authorization, extensions, this.#clientAddress);
   }
 
   present(error: unknown): GraphQLFormattedError {

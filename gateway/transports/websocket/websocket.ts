@@ -8,6 +8,7 @@ import { WebSocketServer } from 'ws';
 import type { Identity } from '../../../platform/identity/identity.js';
 import { pause } from '../../../platform/lifecycle/wait.js';
 import { ClientSocket } from './client-socket.js';
+import type { ClientAddressOf } from '../../client-address.js';
 import { Connection, type ConnectionOptions } from './connection.js';
 
 export interface WebSocketTransport {
@@ -42,6 +43,8 @@ const sweepMs = 250;
 export function serveWebSocket(
   options: Omit<ConnectionOptions, 'onAuthenticated' | 'onClosed' | 'maxOperations'> & {
     readonly httpServer: Server;
+    /** For the audit; default: not known. */
+    readonly clientAddressOf?: ClientAddressOf;
     readonly limits: Pick<WebSocketLimits, 'connections' | 'connectionsPerTenant' | 'operationsPerConnection'> &
       Partial<WebSocketLimits>;
   },
@@ -106,7 +109,11 @@ export function serveWebSocket(
         webSocket.on('error', () => undefined);
         return;
       }
-      const connection = new Connection(webSocket, connectionOptions);
+      const connection = new Connection(
+        webSocket,
+        connectionOptions,
+        options.clientAddressOf?.(request.socket.remoteAddress, request.headers['x-forwarded-for']?.toString()),
+      );
       connections.add(connection);
       metrics.sockets.inc();
     });

@@ -8,6 +8,7 @@ import type { CommandEventType, CommandFact } from './life-cycle.js';
 /** Who or what brought a fact about. */
 export interface Cause {
   readonly actor?: string | undefined;
+  readonly clientaddress?: string | undefined;
   readonly traceparent?: string | undefined;
   readonly correlationid?: string | undefined;
   readonly causationid?: string | undefined;

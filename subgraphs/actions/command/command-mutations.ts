@@ -20,7 +20,7 @@ import { findCommands, lockCommand } from './command-rows.js';
 import { decide, evolve, type CommandFact, type CommandInput } from './life-cycle.js';
 
 /** Who asks. */
-export type Caller = Pick<RequestContext, 'identity' | 'traceparent' | 'correlationId'>;
+export type Caller = Pick<RequestContext, 'identity' | 'traceparent' | 'correlationId' | 'clientAddress'>;
 
 export interface CommandReply {
   readonly command: Command;
@@ -165,6 +165,7 @@ function next(command: Command | undefined, input: CommandInput): Omit<Step, 'ev
 async function appendStep(sql: Sql, caller: Caller, step: Omit<Step, 'eventId'>): Promise<string> {
   const cause = {
     actor: caller.identity.subject,
+    clientaddress: caller.clientAddress,
     traceparent: caller.traceparent,
     correlationid: caller.correlationId,
   };

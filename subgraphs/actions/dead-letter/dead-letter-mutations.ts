@@ -22,7 +22,7 @@ export interface DeadLetterMutations {
   discard(caller: Caller, selection: DeadLetterSelection): Promise<DeadLettersReply>;
 }
 
-type Caller = Pick<RequestContext, 'identity' | 'traceparent' | 'correlationId'>;
+type Caller = Pick<RequestContext, 'identity' | 'traceparent' | 'correlationId' | 'clientAddress'>;
 
 /** An event names at most so many letters. */
 const maxNamed = 100;
@@ -43,7 +43,7 @@ export function createDeadLetterMutations(options: { pool: pg.Pool; wakeRelay: (
           to === 'REPLAYING'
             ? 'io.fleetgraph.dead-letters.replay-requested.v1'
             : 'io.fleetgraph.dead-letters.discarded.v1',
-        ...{ source: '/actions', subject: requestId, tenant, actor },
+        ...{ source: '/actions', subject: requestId, tenant, actor, clientaddress: caller.clientAddress },
         ...{ traceparent: caller.traceparent, correlationid: caller.correlationId },
         data: {
           ...{ requestId, count: moved.length, deadLetterIds: moved.slice(0, maxNamed) },

@@ -81,6 +81,7 @@ async function runAction(options: EffectOptions, event: AlertEvent, action: Rule
         {
           identity: { tenant: event.tenant, subject: actorOf(event), scopes: new Set(), expiresAtMs: Date.now() },
           traceparent: event.traceparent,
+          clientAddress: undefined,
           correlationId: event.correlationid ?? event.id,
         },
         {

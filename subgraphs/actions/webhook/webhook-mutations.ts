@@ -30,7 +30,7 @@ import {
 } from './webhook-rows.js';
 
 /** Who asks. */
-export type Caller = Pick<RequestContext, 'identity' | 'traceparent' | 'correlationId'>;
+export type Caller = Pick<RequestContext, 'identity' | 'traceparent' | 'correlationId' | 'clientAddress'>;
 
 export interface WebhookReply {
   readonly webhook: Webhook;
@@ -271,7 +271,12 @@ async function mustLock(sql: Sql, caller: Caller, id: string): Promise<Webhook> 
 function eventOf(caller: Caller, webhook: Webhook, told: Told): Event<DomainEventType> {
   return makeEvent<DomainEventType>({
     ...{ ...told, source: '/actions', subject: webhook.id, tenant: webhook.tenant },
-    ...{ actor: caller.identity.subject, traceparent: caller.traceparent, correlationid: caller.correlationId },
+    ...{
+      actor: caller.identity.subject,
+      clientaddress: caller.clientAddress,
+      traceparent: caller.traceparent,
+      correlationid: caller.correlationId,
+    },
   });
 }
 

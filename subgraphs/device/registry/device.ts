@@ -223,7 +223,7 @@ export function registered(
 }
 
 /** Who and what caused an event. */
-export type Cause = Pick<NewEvent, 'actor' | 'traceparent' | 'correlationid' | 'causationid'>;
+export type Cause = Pick<NewEvent, 'actor' | 'clientaddress' | 'traceparent' | 'correlationid' | 'causationid'>;
 
 /** The event of a fact, in its envelope. */
 export function eventOf(

@@ -37,7 +37,7 @@ import { defineType, ensureGenericType, genericTypeId } from './device-types.js'
 import * as input from './registry-input.js';
 
 /** Who asks. */
-export type Caller = Pick<RequestContext, 'identity' | 'traceparent' | 'correlationId'>;
+export type Caller = Pick<RequestContext, 'identity' | 'traceparent' | 'correlationId' | 'clientAddress'>;
 
 export interface Credentials {
   readonly clientId: string;
@@ -307,7 +307,8 @@ function presented({ code, message, field }: FleetgraphError): NonNullable<Regis
 }
 
 function causeOf(caller: Caller): Cause {
-  return { actor: caller.identity.subject, traceparent: caller.traceparent, correlationid: caller.correlationId };
+  const { identity, clientAddress: clientaddress, traceparent, correlationId: correlationid } = caller;
+  return { actor: identity.subject, clientaddress, traceparent, correlationid };
 }
 
 /** 80 random bits: unique without asking anyone, and no clue to how many there are. */

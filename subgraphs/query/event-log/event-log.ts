@@ -7,6 +7,8 @@ import { FleetgraphError } from '../../../platform/errors.js';
 export interface EventFilter {
   readonly types?: readonly string[] | null;
   readonly subject?: string | null;
+  readonly actor?: string | null;
+  readonly correlationId?: string | null;
   readonly from?: Date | null;
   readonly to?: Date | null;
 }
@@ -25,7 +27,7 @@ export async function readEventLog(
 ): Promise<Connection<LoggedEvent>> {
   const size = pageSize(args);
   const before = seqOf(args.after);
-  const { types, subject, from, to } = args.filter ?? {};
+  const { types, subject, actor, correlationId, from, to } = args.filter ?? {};
   const rows = await sql.query<{
     seq: bigint;
     id: string;
@@ -35,15 +37,27 @@ export async function readEventLog(
     time: Date;
     data: unknown;
     actor: string | null;
+    client_address: string | null;
     correlation_id: string | null;
     causation_id: string | null;
   }>(
-    `SELECT seq, id, type, source, subject, time, data, actor, correlation_id, causation_id FROM projections.event_log
+    `SELECT seq, id, type, source, subject, time, data, actor, client_address, correlation_id, causation_id FROM projections.event_log
      WHERE tenant = $1 AND ($2::bigint IS NULL OR seq < $2)
        AND ($3::text[] IS NULL OR type = ANY($3)) AND ($4::text IS NULL OR subject = $4)
        AND ($5::timestamptz IS NULL OR time >= $5) AND ($6::timestamptz IS NULL OR time < $6)
-     ORDER BY seq DESC LIMIT $7`,
-    [tenant, before, types ?? null, subject ?? null, from ?? null, to ?? null, size + 1],
+       AND ($7::text IS NULL OR actor = $7) AND ($8::text IS NULL OR correlation_id = $8)
+     ORDER BY seq DESC LIMIT $9`,
+    [
+      tenant,
+      before,
+      types ?? null,
+      subject ?? null,
+      from ?? null,
+      to ?? null,
+      actor ?? null,
+      correlationId ?? null,
+      size + 1,
+    ],
   );
   const nodes = rows.map((row): EventNode => ({
     seq: row.seq,
@@ -54,6 +68,7 @@ export async function readEventLog(
     time: row.time.toISOString(),
     data: row.data,
     actor: row.actor,
+    clientAddress: row.client_address,
     correlationId: row.correlation_id,
     causationId: row.causation_id,
   }));

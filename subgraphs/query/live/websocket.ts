@@ -148,6 +148,8 @@ export function serveWebSocket(options: WebSocketOptions): WebSocketEndpoint {
           identity,
           consistencyToken: extension('consistencyToken'),
           traceparent: extension('traceparent'),
+          // Nothing is changed from here.
+          clientAddress: undefined,
           correlationId: extension('correlationId') ?? randomUUID(),
         }),
         stream: streamRequestOf(payload.extensions),

@@ -165,6 +165,7 @@ function eventChange(event: DomainEvent): PendingChange {
     time: event.time,
     data: event.data,
     actor: event.actor ?? null,
+    clientAddress: event.clientaddress ?? null,
     correlationId: event.correlationid ?? null,
     causationId: event.causationid ?? null,
   };
@@ -184,10 +185,10 @@ async function logEvents(sql: Sql, changes: readonly NumberedChange[]): Promise<
     change.entity === 'event' ? [{ ...change.payload, tenant: change.tenant, seq: change.seq.toString() }] : [],
   );
   await sql.query(
-    `INSERT INTO projections.event_log (tenant, seq, id, type, source, subject, time, data, actor, correlation_id, causation_id)
-     SELECT e.tenant, e.seq, e.id, e.type, e.source, e.subject, e.time, e.data, e.actor, e."correlationId", e."causationId"
+    `INSERT INTO projections.event_log (tenant, seq, id, type, source, subject, time, data, actor, client_address, correlation_id, causation_id)
+     SELECT e.tenant, e.seq, e.id, e.type, e.source, e.subject, e.time, e.data, e.actor, e."clientAddress", e."correlationId", e."causationId"
      FROM jsonb_to_recordset($1::jsonb) AS e(tenant text, seq bigint, id uuid, type text, source text, subject text,
-          time timestamptz, data jsonb, actor text, "correlationId" text, "causationId" text)`,
+          time timestamptz, data jsonb, actor text, "clientAddress" text, "correlationId" text, "causationId" text)`,
     [JSON.stringify(logged)],
   );
 }

@@ -37,6 +37,7 @@ export function deliveryIdOf(webhookId: string, eventId: string): string {
 
 /** The event as receivers get it: CloudEvents 1.0 in the structured JSON format. */
 export function payloadOf(event: Event): string {
-  const { data, ...attributes } = event;
+  // Where somebody called from is ours to know.
+  const { data, clientaddress: _unsaid, ...attributes } = event;
   return JSON.stringify({ specversion: '1.0', ...attributes, datacontenttype: 'application/json', data });
 }
