@@ -2,6 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { measureFanOut } from './fan-out.js';
+import { measureFederation } from './federation.js';
 import { measureJoinedQuery } from './joined-query.js';
 import { measureKafka } from './kafka.js';
 import type { Section } from './section.js';
@@ -14,6 +15,7 @@ const measurements: Readonly<Record<string, () => Promise<Section>>> = {
   'subscription-latency': measureSubscriptionLatency,
   'fan-out': measureFanOut,
   'joined-query': measureJoinedQuery,
+  federation: measureFederation,
 };
 const report = new URL('../docs/benchmarks.md', import.meta.url);
 

@@ -1,8 +1,7 @@
 /**
  * The gateway: one graph over the subgraphs. A request comes in by `transports/http.ts`, a subscription by
  * `transports/websocket/` or, where there are no WebSockets, `transports/http-streams.ts`; all are planned over the
- * supergraph (`supergraph/`). Queries and mutations are executed by @apollo/gateway; subscriptions, which it refuses, by
- * `subscriptions/`: the root field is subscribed to at its subgraph, and for each event the fields of other subgraphs are
+ * supergraph (`supergraph/`). Queries and mutations are executed by `execution/`; subscriptions by `subscriptions/`: the root field is subscribed to at its subgraph, and for each event the fields of other subgraphs are
  * fetched and joined.
  */
 import { ApolloGateway } from '@apollo/gateway';
@@ -21,6 +20,7 @@ import type { Registry } from '../platform/observability/metrics.js';
 import { addAuthRoutes } from './auth-routes.js';
 import { addExplorerRoutes } from './explorer/explorer-routes.js';
 import { createExecutor } from './execution/executor.js';
+import { createSubgraphs } from './execution/subgraphs/subgraphs.js';
 import { createGatewayMetrics } from './gateway-metrics.js';
 import { depthLimit } from './guards/depth-limit.js';
 import { createJsonParser } from './guards/json.js';
@@ -80,6 +80,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
   let webSocket: WebSocketTransport | undefined;
   let httpStreams: HttpStreams | undefined;
   let closeUpstreams: (() => Promise<void>) | undefined;
+  let closeSubgraphs: (() => Promise<void>) | undefined;
   let supergraph: Supergraph | undefined;
   let awaited: SubgraphsAwaited | undefined;
   let port: number | undefined;
@@ -129,10 +130,12 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       const upstreams = createUpstreams({ urls: options.subgraphs, log });
       closeUpstreams = upstreams.close;
       const formatError = graphqlErrorFormatter(log);
+      const subgraphs = createSubgraphs({ urls: options.subgraphs, metrics, log });
+      closeSubgraphs = subgraphs.close;
       const engine = createSubscriptionEngine({
-        ...{ supergraph: currentSupergraph, upstreams, sources, log, metrics, formatError },
+        ...{ supergraph: currentSupergraph, upstreams, subgraphs, log, metrics, formatError },
       });
-      const executor = createExecutor({ supergraph: currentSupergraph, sources, formatError });
+      const executor = createExecutor({ supergraph: currentSupergraph, subgraphs, formatError });
       const findOperation = createOperations({
         ...{ supergraph: currentSupergraph, prepare: executor.prepare.bind(executor), maxTokens },
         rules: [depthLimit(maxDepth), ...(production ? [NoSchemaIntrospectionCustomRule] : [])],
@@ -177,12 +180,13 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       await app?.close();
       clearTimeout(timer);
       await stopSupergraph?.();
-      await closeUpstreams?.();
+      await Promise.all([closeUpstreams?.(), closeSubgraphs?.()]);
       webSocket = undefined;
       httpStreams = undefined;
       stopSupergraph = undefined;
       app = undefined;
       closeUpstreams = undefined;
+      closeSubgraphs = undefined;
     },
   };
 }

@@ -1,31 +1,40 @@
 /**
- * From a validated query or mutation to its answer. What depends on the operation alone is done once, by `prepare`; `execute`
- * coerces the variables, runs the plan against the subgraphs, and gives the answer as text.
+ * From a validated query or mutation to its answer. What depends on the operation alone is done once, by `prepare`: the plan is
+ * made and compiled into steps (`plan/`), and the answer's shape into a writer (`response/`). `execute` coerces the variables,
+ * runs the steps against the subgraphs (`subgraphs/`), which join what they get into one object, and has that written as text.
  * A prepared operation is bound to the supergraph that was current when it was prepared: it stays executable when a new one
  * comes, and whoever keeps it prepares it again for the new one.
  */
-import { buildOperationContext, executeQueryPlan, type GraphQLDataSource } from '@apollo/gateway';
 import { operationFromDocument } from '@apollo/federation-internals';
 import type { QueryPlan } from '@apollo/query-planner';
 import {
+  getOperationAST,
   getVariableValues,
   GraphQLError,
+  OperationTypeNode,
   type DocumentNode,
-  type FormattedExecutionResult,
   type GraphQLFormattedError,
   type OperationDefinitionNode,
 } from 'graphql';
+import { FleetgraphError, messageOf } from '../../platform/errors.js';
 import type { GatewayContext } from '../request-context.js';
-import type { SubgraphSources } from '../supergraph/subgraph-sources.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { presentError, type FormatError } from '../transports/present-error.js';
+import { compilePlan } from './plan/compile-plan.js';
+import { refuseUnsupported } from './refuse-unsupported.js';
+import { compileResponse, type Respond } from './response/respond.js';
+import { isExplained, type Failure, type Run, type Step } from './run.js';
+import { authorityOf, type InFlight } from './subgraphs/in-flight.js';
+import type { Subgraphs } from './subgraphs/subgraph.js';
 
 export interface Executor {
   /**
    * Plans and compiles a validated operation (query or mutation): everything that depends on the operation alone. Callers keep it.
-   * @throws GraphQLError if there is no plan for it.
+   * @param supergraph default: the current one. Another one to be ready for it before it becomes the current one.
+   * @throws FleetgraphError BAD_USER_INPUT or GraphQLError if there is no plan for it.
    */
-  prepare(document: DocumentNode, operationName: string | undefined): PreparedOperation;
+  prepare(document: DocumentNode, operationName: string | undefined, supergraph?: Supergraph): PreparedOperation;
+  /** Never rejects but with what `signal` was aborted with. */
   execute(operation: PreparedOperation, request: ExecutionRequest): Promise<ExecutionOutcome>;
 }
 
@@ -34,6 +43,10 @@ export interface PreparedOperation {
   readonly supergraph: Supergraph;
   /** For those who explain: what the planner decided. */
   readonly queryPlan: QueryPlan;
+  /** Fetches and joins. */
+  readonly step: Step;
+  /** Writes. */
+  readonly respond: Respond;
 }
 
 export interface ExecutionRequest {
@@ -53,55 +66,97 @@ export interface ExecutionOutcome {
 
 export interface ExecutorOptions {
   readonly supergraph: () => Supergraph;
-  readonly sources: SubgraphSources;
+  readonly subgraphs: Subgraphs & {
+    /** With it, queries that are the same in all and come at the same time are executed once. */
+    readonly inFlight?: InFlight | undefined;
+  };
   /** What of an error a client may see. */
   readonly formatError: FormatError;
 }
 
-type RequestContext = Parameters<typeof executeQueryPlan>[2];
-type OperationContext = ReturnType<typeof buildOperationContext>;
+const noErrors: readonly GraphQLFormattedError[] = [];
 
 export function createExecutor(options: ExecutorOptions): Executor {
-  const { sources, formatError } = options;
-  const serviceMap = new Proxy<Record<string, GraphQLDataSource>>(
-    {},
-    { get: (_target, name) => (typeof name === 'string' ? sources.of(name) : undefined) },
-  );
-  const contexts = new WeakMap<PreparedOperation, OperationContext>();
+  const { subgraphs, formatError } = options;
+  const numbers = new WeakMap<PreparedOperation, number>();
+  let prepared = 0;
+
+  const run = async (
+    { operation, step, respond }: PreparedOperation,
+    { context, variables: given }: ExecutionRequest,
+    variables: Readonly<Record<string, unknown>>,
+    signal: AbortSignal | undefined,
+  ): Promise<ExecutionOutcome> => {
+    const current: Run = {
+      ...{ data: {}, variables, given, context, signal, failures: [], entityRequests: new Map() },
+      isReadOnly: operation.operation === OperationTypeNode.QUERY,
+    };
+    const pending = step(current);
+    if (pending) await pending;
+    signal?.throwIfAborted();
+    return outcomeOf(current, respond, formatError);
+  };
+
   return {
-    prepare(document, operationName) {
-      const supergraph = options.supergraph();
+    prepare(document, operationName, supergraph = options.supergraph()) {
+      const operation = getOperationAST(document, operationName);
+      if (!operation) throw new FleetgraphError('BAD_USER_INPUT', 'The document has no operation of that name.');
+      refuseUnsupported(document, operation);
+      const { planner, federatedApiSchema, apiSchema, supergraphSchema } = supergraph;
       const name = operationName === undefined ? {} : { operationName };
-      const context = buildOperationContext({ schema: supergraph.apiSchema, operationDocument: document, ...name });
-      const operation = operationFromDocument(supergraph.federatedApiSchema, document, name);
-      const prepared: PreparedOperation = {
-        operation: context.operation,
-        supergraph,
-        queryPlan: supergraph.planner.buildQueryPlan(operation),
+      const queryPlan = planner.buildQueryPlan(operationFromDocument(federatedApiSchema, document, name));
+      const { node } = queryPlan;
+      if (node?.kind === 'Subscription')
+        throw new FleetgraphError('BAD_USER_INPUT', 'A subscription needs a transport that can stream.');
+      const made: PreparedOperation = {
+        ...{ operation, supergraph, queryPlan },
+        step: compilePlan(node, { schema: supergraphSchema, subgraphs }),
+        respond: compileResponse(apiSchema, document, operation),
       };
-      contexts.set(prepared, context);
-      return prepared;
+      numbers.set(made, (prepared += 1));
+      return made;
     },
-    async execute(prepared, { variables, context }) {
-      const { operation, supergraph, queryPlan } = prepared;
-      const operationContext = contexts.get(prepared);
-      if (!operationContext) throw new Error('The operation was prepared by another executor.');
-      const { apiSchema, supergraphSchema, federatedApiSchema } = supergraph;
-      const { errors: faults } = getVariableValues(apiSchema, operation.variableDefinitions ?? [], variables, {
-        maxErrors: 5,
-      });
-      if (faults) return { data: undefined, errors: faults.map((fault) => presentError(fault, formatError)) };
-      // The parts of Apollo Server's request context that the executor reads.
-      const requestContext = {
-        ...{ request: { variables: { ...variables } }, context, metrics: {}, queryHash: '', cache: undefined },
-      } as unknown as RequestContext;
-      const result = (await executeQueryPlan(
-        ...([queryPlan, serviceMap, requestContext, operationContext, supergraphSchema, federatedApiSchema] as const),
-      )) as FormattedExecutionResult;
-      const errors = (result.errors ?? []).map((error) =>
-        formatError(error instanceof GraphQLError ? error.toJSON() : error, error),
+
+    async execute(made, request) {
+      const { operation, supergraph } = made;
+      const { coerced, errors } = getVariableValues(
+        supergraph.apiSchema,
+        operation.variableDefinitions ?? [],
+        request.variables,
+        { maxErrors: 5 },
       );
-      return { data: JSON.stringify(result.data ?? null), errors };
+      if (errors) return { data: undefined, errors: errors.map((error) => presentError(error, formatError)) };
+      const { inFlight } = subgraphs;
+      if (!inFlight || operation.operation !== OperationTypeNode.QUERY)
+        return run(made, request, coerced, request.signal);
+      const key = `${numbers.get(made) ?? 0}\n${authorityOf(request.context)}\n${JSON.stringify(request.variables)}`;
+      return inFlight.share(key, request.signal, () => {
+        const controller = new AbortController();
+        return { promise: run(made, request, coerced, controller.signal), cancel: () => controller.abort() };
+      });
     },
   };
+}
+
+/** The text, and the errors of the subgraphs with those of the answer that they don't explain. */
+export function outcomeOf(
+  { data, variables, given, failures }: Run,
+  respond: Respond,
+  formatError: FormatError,
+): ExecutionOutcome {
+  let response: ReturnType<Respond>;
+  try {
+    response = respond(data, variables, given);
+  } catch (error) {
+    const formatted = error instanceof GraphQLError ? error.toJSON() : { message: messageOf(error) };
+    return { data: 'null', errors: [formatError(formatted, error)] };
+  }
+  if (failures.length === 0 && response.errors.length === 0) return { data: response.data, errors: noErrors };
+  const all: Failure[] = [
+    ...failures,
+    ...response.errors
+      .filter(({ path = [] }) => !isExplained(path, failures))
+      .map((cause) => ({ error: cause.toJSON(), cause })),
+  ];
+  return { data: response.data, errors: all.map(({ error, cause }) => formatError(error, cause)) };
 }

@@ -5,12 +5,11 @@
 import { getVariableValues, GraphQLError, type DocumentNode, type GraphQLFormattedError } from 'graphql';
 import { FleetgraphError, messageOf } from '../../platform/errors.js';
 import type { Logger } from '../../platform/observability/logger.js';
+import type { Subgraphs } from '../execution/subgraphs/subgraph.js';
 import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
-import type { SubgraphSources } from '../supergraph/subgraph-sources.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
-import { batchEntities } from './entity-batches.js';
-import { executeEvent } from './execute-event.js';
+import { createEventExecutor } from './execute-event.js';
 import { Member, type MemberEvents, type Subscriber } from './member.js';
 import { sharingKey } from './normalise.js';
 import type { QueueLimits } from './payload-queue.js';
@@ -51,7 +50,7 @@ export interface SubscriptionEngine {
 export interface SubscriptionEngineOptions {
   readonly supergraph: () => Supergraph;
   readonly upstreams: Upstreams;
-  readonly sources: SubgraphSources;
+  readonly subgraphs: Subgraphs;
   readonly log: Logger;
   readonly metrics: GatewayMetrics;
   readonly formatError: (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError;
@@ -63,7 +62,6 @@ export interface SubscriptionEngineOptions {
 
 export function createSubscriptionEngine(options: SubscriptionEngineOptions): SubscriptionEngine {
   const { metrics, formatError, queueLimits = { payloads: 1_000, bytes: 4_194_304 } } = options;
-  const sources = batchEntities(options.sources);
   const planSubscription = createSubscriptionPlanner(options);
   const streams = new Map<string, SharedStream>();
   const streamOf = new WeakMap<Member, SharedStream>();
@@ -103,11 +101,7 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
   const services: StreamServices = {
     ...{ upstreams: options.upstreams, log: options.log, present },
     resumeForMs: options.resumeForMs ?? 60_000,
-    execute({ plan, variables }, { data, errors }, context) {
-      const event = { data: data ?? null, ...(errors ? { errors } : {}) };
-      if (plan.isWhole) return withFormattedErrors(event);
-      return executeEvent({ plan, variables, context, sources }, event).then(withFormattedErrors);
-    },
+    execute: createEventExecutor(options),
     onOver(stream) {
       metrics.sharedStreams.dec();
       if (streams.get(stream.identity.key) === stream) streams.delete(stream.identity.key);
@@ -133,16 +127,11 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
     else metrics.subscriptions.dec();
   };
 
-  const withFormattedErrors = <T extends { readonly errors?: readonly GraphQLFormattedError[] }>(result: T): T =>
-    result.errors === undefined
-      ? result
-      : { ...result, errors: result.errors.map((error) => formatError(plainError(error), error)) };
-
   return {
     subscribe({ document, operationName, variables: given, context, since }, subscriber) {
       const plan = planSubscription(document, operationName);
       const { resumption, normalised } = plan;
-      const { variableDefinitions = [] } = plan.operationContext.operation;
+      const { variableDefinitions = [] } = plan.operation;
       const { errors } = getVariableValues(plan.supergraph.apiSchema, variableDefinitions, given, { maxErrors: 5 });
       const [fault] = errors ?? [];
       if (fault) throw new FleetgraphError('BAD_USER_INPUT', fault.message);
@@ -188,16 +177,6 @@ class Hold implements Subscription {
   cursor(): string | undefined {
     return this.#member.cursor;
   }
-}
-
-/** What a subgraph's error is told with. */
-function plainError({ message, path, locations, extensions }: GraphQLFormattedError): GraphQLFormattedError {
-  return {
-    message,
-    ...(locations ? { locations } : {}),
-    ...(path ? { path } : {}),
-    ...(extensions ? { extensions } : {}),
-  };
 }
 
 function formattedOf(error: unknown): GraphQLFormattedError {

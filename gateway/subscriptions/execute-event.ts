@@ -1,84 +1,64 @@
 /**
- * One event of a subscription: what the subgraph sent is given data, the rest of the plan is fetched and joined.
- * @apollo/gateway executes the sequence [primary, rest] with sources in which the document of the primary is answered with
- * the event, so that the joining is the same as for a query.
+ * One event of a subscription: what the subgraph sent is given data, the rest of the plan is fetched and joined, and the answer
+ * is written, as for a query (`execution/`).
  */
-import { executeQueryPlan, type GraphQLDataSource } from '@apollo/gateway';
-import type { QueryPlan } from '@apollo/query-planner';
-import type { FormattedExecutionResult } from 'graphql';
 import type { GatewayContext } from '../request-context.js';
-import type { SubgraphSources } from '../supergraph/subgraph-sources.js';
+import { outcomeOf } from '../execution/executor.js';
+import { compilePlan } from '../execution/plan/compile-plan.js';
+import { compileRewrites, type Rewrite } from '../execution/plan/rewrites.js';
+import { compileResponse, type Respond } from '../execution/response/respond.js';
+import type { Run, Step } from '../execution/run.js';
+import { batchEntities } from '../execution/subgraphs/batch-entities.js';
+import type { Subgraphs } from '../execution/subgraphs/subgraph.js';
+import { answerOf } from '../transports/answer.js';
+import type { FormatError } from '../transports/present-error.js';
+import type { UpstreamEvent } from './event-frame.js';
 import type { SubscriptionPlan } from './plan.js';
-import type { UpstreamEvent } from './upstream.js';
 
-type RequestContext = Parameters<typeof executeQueryPlan>[2];
-
-export interface EventExecution {
-  readonly plan: SubscriptionPlan;
-  readonly variables: Readonly<Record<string, unknown>>;
-  readonly context: GatewayContext;
-  readonly sources: SubgraphSources;
-}
-
-/** The payload for the client. A field whose subgraph is down is null, with an error that has its path. */
-export async function executeEvent(
-  execution: EventExecution,
+/** @returns JSON of the payload for the client. A field whose subgraph is down is null, with an error that has its path. */
+export type ExecuteEvent = (
+  stream: { readonly plan: SubscriptionPlan; readonly variables: Readonly<Record<string, unknown>> },
   event: UpstreamEvent,
-): Promise<FormattedExecutionResult<Record<string, unknown>>> {
-  const { plan, variables, context, sources } = execution;
-  const { primary, rest, supergraph, operationContext } = plan;
-  const queryPlan: QueryPlan = {
-    kind: 'QueryPlan',
-    node: { kind: 'Sequence', nodes: rest ? [primary, rest] : [primary] },
-  };
-  const serviceMap = new Proxy<Record<string, GraphQLDataSource>>(
-    {},
-    { get: (_target, name) => (typeof name === 'string' ? sourceOf(name) : undefined) },
-  );
-  const sourceOf = (name: string): GraphQLDataSource => {
-    const source = sources.of(name);
-    if (name !== primary.serviceName) return source;
-    return {
-      process: async (options) =>
-        options.request.query === primary.operation
-          ? { data: event.data ?? null, ...(event.errors ? { errors: event.errors } : {}) }
-          : source.process(options),
-    };
-  };
-  // The parts of Apollo Server's request context that the executor reads.
-  const requestContext = {
-    request: { variables: { ...variables } },
-    context,
-    metrics: {},
-    queryHash: '',
-    cache: undefined,
-  } as unknown as RequestContext;
-  const result = await executeQueryPlan(
-    queryPlan,
-    serviceMap,
-    requestContext,
-    operationContext,
-    supergraph.supergraphSchema,
-    supergraph.federatedApiSchema,
-  );
-  return withCompletionErrors(result as FormattedExecutionResult<Record<string, unknown>>);
+  context: GatewayContext,
+) => Promise<string> | string;
+
+interface Compiled {
+  readonly rewrite: Rewrite | undefined;
+  readonly step: Step;
+  readonly respond: Respond;
 }
 
-/** Null in a place that may not be null comes as `data: null` with the reason in an extension and no error: make it one. */
-function withCompletionErrors(
-  result: FormattedExecutionResult<Record<string, unknown>>,
-): FormattedExecutionResult<Record<string, unknown>> {
-  const { data, errors, extensions } = result;
-  const completion = (extensions as { valueCompletion?: { message: string; path?: (string | number)[] }[] } | undefined)
-    ?.valueCompletion;
-  const all = [...(errors ?? [])];
-  if (all.length === 0 && completion?.length)
-    all.push(
-      ...completion.map(({ message, path }) => ({
-        message,
-        ...(path ? { path } : {}),
-        extensions: { code: 'INTERNAL_SERVER_ERROR' },
-      })),
-    );
-  return { ...(data === undefined ? {} : { data }), ...(all.length > 0 ? { errors: all } : {}) };
+export function createEventExecutor(options: { subgraphs: Subgraphs; formatError: FormatError }): ExecuteEvent {
+  const subgraphs = batchEntities(options.subgraphs);
+  const compiled = new WeakMap<SubscriptionPlan, Compiled>();
+  const compile = (plan: SubscriptionPlan): Compiled => {
+    const { supergraph, primary, rest, document, operation } = plan;
+    const schema = supergraph.supergraphSchema;
+    const made = {
+      rewrite: compileRewrites(schema, primary.outputRewrites),
+      step: compilePlan(rest, { schema, subgraphs }),
+      respond: compileResponse(supergraph.apiSchema, document, operation),
+    };
+    compiled.set(plan, made);
+    return made;
+  };
+
+  return ({ plan, variables }, { data, errors = [] }, context) => {
+    const { rewrite, step, respond } = compiled.get(plan) ?? compile(plan);
+    rewrite?.(data);
+    const run: Run = {
+      ...{ data: data ?? {}, variables, given: variables, context, signal: undefined },
+      failures: errors.map(({ message, path, extensions }) => {
+        const error = { message, ...(path ? { path } : {}), ...(extensions ? { extensions } : {}) };
+        return { error, cause: error };
+      }),
+      ...{ isReadOnly: true, entityRequests: new Map() },
+    };
+    const write = (): string => {
+      const outcome = outcomeOf(run, respond, options.formatError);
+      return answerOf(outcome.data, outcome.errors).text;
+    };
+    const pending = step(run);
+    return pending ? pending.then(write) : write();
+  };
 }

@@ -1,5 +1,4 @@
 /** A payload as it goes to every client of a stream: executed once, written once. */
-import type { GraphQLFormattedError } from 'graphql';
 
 export interface StreamPayload {
   /** JSON of the execution result, UTF-8. Shared: nobody may write into it. */
@@ -12,19 +11,8 @@ export interface StreamPayload {
   readonly key: string | undefined;
 }
 
-export interface ExecutionPayload {
-  readonly data?: Readonly<Record<string, unknown>> | null;
-  readonly errors?: readonly GraphQLFormattedError[];
-  readonly extensions?: Readonly<Record<string, unknown>>;
-}
-
 /** Where in its stream a payload is, as the subgraph says it. */
 type Place = { readonly position?: string; readonly cursor?: string; readonly key?: string } | undefined;
-
-/** Writes a result. */
-export function payloadOf(result: ExecutionPayload, place: Place): StreamPayload {
-  return placed(Buffer.from(JSON.stringify(result)), place);
-}
 
 /** A result that is written already. */
 export function placed(bytes: Buffer, place: Place): StreamPayload {

@@ -4,19 +4,21 @@
  */
 import { operationFromDocument } from '@apollo/federation-internals';
 import type { FetchNode, PlanNode } from '@apollo/query-planner';
-import { buildOperationContext } from '@apollo/gateway';
 import {
+  getOperationAST,
   Kind,
   parse,
   print,
   valueFromASTUntyped,
   type DocumentNode,
   type FieldNode,
+  type FragmentDefinitionNode,
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { FleetgraphError } from '../../platform/errors.js';
+import { refuseUnsupported } from '../execution/refuse-unsupported.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { normalise, type NormalisedOperation } from './normalise.js';
 
@@ -27,7 +29,8 @@ export interface SubscriptionPlan {
   readonly rest: PlanNode | undefined;
   /** Whether the event is the answer as it is: nothing to fetch, and nothing in it that was not asked for. */
   readonly isWhole: boolean;
-  readonly operationContext: ReturnType<typeof buildOperationContext>;
+  readonly document: DocumentNode;
+  readonly operation: OperationDefinitionNode;
   readonly supergraph: Supergraph;
   readonly normalised: NormalisedOperation;
   /** How it can be shared by clients that began apart, and taken up again: if its field is `@resumable`. */
@@ -68,12 +71,10 @@ export function createSubscriptionPlanner(options: {
 }
 
 function plan(supergraph: Supergraph, document: DocumentNode, operationName: string | undefined): SubscriptionPlan {
-  const operationContext = buildOperationContext({
-    schema: supergraph.apiSchema,
-    operationDocument: document,
-    ...(operationName === undefined ? {} : { operationName }),
-  });
-  refuseConditionalRoot(operationContext.operation);
+  const client = getOperationAST(document, operationName);
+  if (!client) throw new FleetgraphError('BAD_USER_INPUT', 'The document has no operation of that name.');
+  refuseUnsupported(document, client);
+  refuseConditionalRoot(client);
   const operation = operationFromDocument(
     supergraph.federatedApiSchema,
     document,
@@ -90,10 +91,11 @@ function plan(supergraph: Supergraph, document: DocumentNode, operationName: str
   return {
     primary,
     rest,
-    isWhole: rest === undefined && asksForTheSame(operationContext, primary),
-    operationContext,
+    isWhole: rest === undefined && asksForTheSame(client, fragmentsOf(document), primary),
+    document,
+    operation: client,
     supergraph,
-    normalised: normalise(document, operationContext.operation, resumption ? 'since' : undefined),
+    normalised: normalise(document, client, resumption ? 'since' : undefined),
     resumption,
   };
 }
@@ -160,29 +162,27 @@ function resumptionOf(primary: FetchNode, { supergraphSchema }: Supergraph): Res
   };
 }
 
-type Shape = Map<string, Shape>;
+type Fragments = Readonly<Record<string, FragmentDefinitionNode>>;
 
-/** Whether the document for the subgraph asks for the fields of the client's, under the same names, and for nothing more. */
-function asksForTheSame(
-  { operation, fragments }: Pick<SubscriptionPlan['operationContext'], 'operation' | 'fragments'>,
-  primary: FetchNode,
-): boolean {
-  const document = parse(primary.operation);
-  const theirs = operationOf(document);
-  if (theirs === undefined || (primary.outputRewrites?.length ?? 0) > 0) return false;
-  const named = Object.fromEntries(
-    document.definitions.flatMap((definition) =>
+function fragmentsOf({ definitions }: DocumentNode): Fragments {
+  return Object.fromEntries(
+    definitions.flatMap((definition) =>
       definition.kind === Kind.FRAGMENT_DEFINITION ? [[definition.name.value, definition]] : [],
     ),
   );
-  return areEqual(shapeOf(operation.selectionSet, fragments), shapeOf(theirs.selectionSet, named));
 }
 
-function shapeOf(
-  set: SelectionSetNode,
-  fragments: SubscriptionPlan['operationContext']['fragments'],
-  shape: Shape = new Map(),
-): Shape {
+type Shape = Map<string, Shape>;
+
+/** Whether the document for the subgraph asks for the fields of the client's, under the same names, and for nothing more. */
+function asksForTheSame(operation: OperationDefinitionNode, fragments: Fragments, primary: FetchNode): boolean {
+  const document = parse(primary.operation);
+  const theirs = operationOf(document);
+  if (theirs === undefined || (primary.outputRewrites?.length ?? 0) > 0) return false;
+  return areEqual(shapeOf(operation.selectionSet, fragments), shapeOf(theirs.selectionSet, fragmentsOf(document)));
+}
+
+function shapeOf(set: SelectionSetNode, fragments: Fragments, shape: Shape = new Map()): Shape {
   for (const selection of set.selections) {
     if (selection.kind === Kind.FIELD) {
       const name = (selection.alias ?? selection.name).value;

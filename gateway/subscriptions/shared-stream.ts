@@ -16,7 +16,8 @@ import { InOrder } from './in-order.js';
 import type { Member } from './member.js';
 import { createPages, type Pages } from './pages.js';
 import type { StreamPayload } from './payload.js';
-import { operationOf, payloadAtOnce, workFor, type ExecuteEvent, type StreamIdentity } from './stream-events.js';
+import type { ExecuteEvent } from './execute-event.js';
+import { operationOf, payloadAtOnce, workFor, type StreamIdentity } from './stream-events.js';
 import type { Upstreams } from './upstream.js';
 import { isInterruption, StreamInterrupted } from './stream-interrupted.js';
 

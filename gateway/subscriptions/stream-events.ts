@@ -1,9 +1,10 @@
 /** What is asked of a subgraph for a stream, and what becomes of each event that it answers with. */
 import type { StreamRequest } from '../../platform/graphql/stream-contract.js';
 import type { GatewayContext } from '../request-context.js';
-import type { EventFrame, UpstreamEvent } from './event-frame.js';
+import type { EventFrame } from './event-frame.js';
+import type { ExecuteEvent } from './execute-event.js';
 import type { Work } from './in-order.js';
-import { payloadOf, placed, type ExecutionPayload, type StreamPayload } from './payload.js';
+import { placed, type StreamPayload } from './payload.js';
 import { sinceVariable, type SubscriptionPlan } from './plan.js';
 import type { UpstreamOperation } from './upstream-connection.js';
 
@@ -14,13 +15,6 @@ export interface StreamIdentity {
   readonly plan: SubscriptionPlan;
   readonly variables: Readonly<Record<string, unknown>>;
 }
-
-/** Makes the answer of an event: what other subgraphs know is fetched and joined. */
-export type ExecuteEvent = (
-  stream: StreamIdentity,
-  event: UpstreamEvent,
-  context: GatewayContext,
-) => Promise<ExecutionPayload> | ExecutionPayload;
 
 /** The operation at the subgraph that owns the field. @param since the cursor behind which it begins */
 export function operationOf(
@@ -63,6 +57,8 @@ export function workFor(
   const [result, { stream }] = [event.result(), event];
   return () => {
     const joined = execute(identity, result, context);
-    return joined instanceof Promise ? joined.then((one) => payloadOf(one, stream)) : payloadOf(joined, stream);
+    return joined instanceof Promise
+      ? joined.then((text) => placed(Buffer.from(text), stream))
+      : placed(Buffer.from(joined), stream);
   };
 }

@@ -5,7 +5,7 @@ import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createExecutor, type Executor } from '../../../gateway/execution/executor.js';
 import { createGatewayMetrics } from '../../../gateway/gateway-metrics.js';
-import { createSubgraphSources } from '../../../gateway/supergraph/subgraph-sources.js';
+import { createSubgraphs } from '../../../gateway/execution/subgraphs/subgraphs.js';
 import { buildSupergraph } from '../../../gateway/supergraph/supergraph.js';
 import { graphqlErrorFormatter } from '../../../platform/graphql/errors.js';
 import { silentLog } from '../../world/database.js';
@@ -29,7 +29,7 @@ beforeAll(async () => {
   };
   executor = createExecutor({
     supergraph: () => supergraph,
-    sources: createSubgraphSources({ urls, metrics: createGatewayMetrics(new Registry()), log: silentLog }),
+    subgraphs: createSubgraphs({ urls, metrics: createGatewayMetrics(new Registry()), log: silentLog }),
     formatError: graphqlErrorFormatter(silentLog),
   });
 });

@@ -1,0 +1,72 @@
+/** Hive Gateway as a process to measure beside: installed on first use into a folder of its own. */
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { pause } from '../../platform/lifecycle/wait.js';
+
+const directory = fileURLToPath(new URL('../peers/hive', import.meta.url));
+/** Among what is installed, so that it finds what it imports. */
+const rustPlanner = `${directory}/node_modules/rust-planner.config.mjs`;
+const rustPlannerConfig = `import { defineConfig } from '@graphql-hive/gateway';
+import { unifiedGraphHandler } from '@graphql-hive/router-runtime';
+export const gatewayConfig = defineConfig({ supergraph: process.env.SUPERGRAPH, unifiedGraphHandler });
+`;
+const startDeadlineMs = 60_000;
+
+export interface RunningHive extends AsyncDisposable {
+  readonly url: string;
+  readonly pid: number;
+}
+
+/** @param planner whose query planner it uses: its own in JavaScript, or that of Hive Router, in Rust. */
+export async function startHive(supergraphFile: string, planner: 'javascript' | 'rust'): Promise<RunningHive> {
+  if (!existsSync(`${directory}/node_modules/@graphql-hive/gateway`))
+    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--no-package-lock'], {
+      cwd: directory,
+      stdio: 'inherit',
+    });
+  writeFileSync(rustPlanner, rustPlannerConfig);
+  const port = await freePort();
+  const source = planner === 'rust' ? ['-c', rustPlanner] : [supergraphFile];
+  const child = spawn(
+    process.execPath,
+    ['node_modules/.bin/hive-gateway', 'supergraph', ...source, '-h', '127.0.0.1', '-p', String(port), '--fork', '1'],
+    {
+      cwd: directory,
+      env: { ...process.env, NODE_ENV: 'production', SUPERGRAPH: supergraphFile, LOG_LEVEL: 'error' },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    },
+  );
+  const url = `http://127.0.0.1:${port}/graphql`;
+  const giveUpAt = performance.now() + startDeadlineMs;
+  for (;;) {
+    const answers = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"query":"{ __typename }"}',
+    }).then(
+      (response) => response.ok,
+      () => false,
+    );
+    if (answers) break;
+    if (child.exitCode !== null || performance.now() > giveUpAt) throw new Error('Hive Gateway does not come up.');
+    await pause(200);
+  }
+  return {
+    ...{ url, pid: child.pid ?? 0 },
+    async [Symbol.asyncDispose]() {
+      const exited = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

@@ -1,0 +1,72 @@
+/**
+ * What one execution asks a subgraph about entities. A plan has the same question at several places: what is asked in one turn
+ * goes out together, and an entity that has been asked for is not asked for again, as long as nothing is written.
+ */
+import type { JsonObject } from '../json.js';
+import type { Run } from '../run.js';
+import type { EntityAnswer, EntityBatch, Slot, Table } from './entity-batch.js';
+import type { Subgraph, SubgraphOperation } from '../subgraphs/subgraph.js';
+import type { Representations } from './representations.js';
+
+export interface Question {
+  readonly subgraph: Subgraph;
+  readonly operation: SubgraphOperation;
+  /** The same for all operations that ask for the same. */
+  readonly key: string;
+  /** Is done to each entity that comes, once. */
+  readonly rewriteOutput: ((entity: unknown) => void) | undefined;
+}
+
+/** @returns the slots of the entities, in their order. */
+export function askForEntities(
+  run: Run,
+  question: Question,
+  { texts, typenames }: Representations,
+  variables: string,
+  owner: object,
+): Slot[] {
+  const key = variables === '' ? question.key : `${question.key}\n${variables}`;
+  let table = run.entityRequests.get(key);
+  if (!table) run.entityRequests.set(key, (table = { slots: new Map(), open: undefined }));
+  const { slots } = table;
+  return texts.map((text, index) => {
+    const known = slots.get(text);
+    if (known) return known;
+    const batch = (table.open ??= openBatch(run, question, variables, table));
+    batch.typenames.push(typenames[index]);
+    const slot = { batch, index: batch.texts.push(text) - 1, owner };
+    slots.set(text, slot);
+    return slot;
+  });
+}
+
+function openBatch(run: Run, question: Question, variables: string, table: Table): EntityBatch {
+  const texts: string[] = [];
+  const typenames: unknown[] = [];
+  const answer = Promise.resolve().then(() => {
+    table.open = undefined;
+    // After a write the same question has another answer.
+    if (!run.isReadOnly) table.slots.clear();
+    return fetchBatch(run, question, { texts, typenames }, variables);
+  });
+  // Whoever waits for several of them is told of each in its turn.
+  answer.catch(() => undefined);
+  return { texts, typenames, answer };
+}
+
+async function fetchBatch(
+  { context, signal }: Run,
+  { subgraph, operation, rewriteOutput }: Question,
+  { texts, typenames }: Pick<EntityBatch, 'texts' | 'typenames'>,
+  variables: string,
+): Promise<EntityAnswer> {
+  const { data, errors } = await subgraph.fetch({ operation, variables, representations: texts, context, signal });
+  const entities = (data?.['_entities'] ?? []) as readonly (JsonObject | null)[];
+  if (rewriteOutput)
+    entities.forEach((entity, index) => {
+      // A subgraph is not asked for the type where it is known; rewrites ask for it.
+      if (entity) entity['__typename'] ??= typenames[index];
+      rewriteOutput(entity);
+    });
+  return { entities, errors: errors ?? [] };
+}

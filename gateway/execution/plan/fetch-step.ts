@@ -1,0 +1,194 @@
+/**
+ * One fetch of a plan. A fetch of entities finds the objects at its path, asks for each that differs once, and joins what comes
+ * by the index; any other joins its data at its path.
+ */
+import type { FetchNode } from '@apollo/query-planner';
+import type { GraphQLSchema } from 'graphql';
+import { FleetgraphError } from '../../../platform/errors.js';
+import { copyOf, type JsonObject } from '../json.js';
+import type { Failure, Run, Step } from '../run.js';
+import { subgraphOperation, type Subgraph, type SubgraphOperation, type Subgraphs } from '../subgraphs/subgraph.js';
+import { compileContextValues } from './context-values.js';
+import type { EntityAnswer, EntityBatch, Slot } from './entity-batch.js';
+import { askForEntities, type Question } from './entity-requests.js';
+import { failureOfFetch, failuresOf } from './fetch-failures.js';
+import { compileCollector, placesAt, type ResponsePath } from './flatten-path.js';
+import { merge } from './merge.js';
+import { compileRepresentations, type Representations } from './representations.js';
+import { compileRewrites, type Rewrite } from './rewrites.js';
+
+export interface PlanTools {
+  /** The supergraph's, with what clients don't see. */
+  readonly schema: GraphQLSchema;
+  readonly subgraphs: Subgraphs;
+}
+
+interface Fetch {
+  readonly node: FetchNode;
+  readonly path: ResponsePath;
+  readonly subgraph: Subgraph;
+  readonly operation: SubgraphOperation;
+  readonly collect: (root: JsonObject) => JsonObject[];
+  readonly rewriteOutput: Rewrite | undefined;
+  /** Those of the client's variables that it uses. */
+  readonly variableNames: readonly string[];
+}
+
+interface EntityFetch extends Fetch {
+  readonly question: Question;
+}
+
+/** @throws FleetgraphError BAD_USER_INPUT if the operation uses a name that belongs to federation. */
+export function compileFetch(node: FetchNode, path: ResponsePath, { schema, subgraphs }: PlanTools): Step {
+  const fromContext = new Set(node.contextRewrites?.map(({ renameKeyTo }) => renameKeyTo));
+  const variableNames = (node.variableUsages ?? []).filter((name) => !fromContext.has(name));
+  if (variableNames.includes('representations'))
+    throw new FleetgraphError(
+      'BAD_USER_INPUT',
+      'A variable can not be called "representations". Give it another name.',
+    );
+  const fetch: Fetch = {
+    ...{ node, path, subgraph: subgraphs.of(node.serviceName), operation: subgraphOperation(node) },
+    collect: compileCollector(path),
+    rewriteOutput: compileRewrites(schema, node.outputRewrites),
+    variableNames,
+  };
+  if (!node.requires) return (run) => fetchData(fetch, run, fetch.collect(run.data));
+  const represent = compileRepresentations(schema, node.requires, node.inputRewrites);
+  const entityFetch: EntityFetch = { ...fetch, question: questionOf(fetch) };
+  if (node.contextRewrites && node.contextRewrites.length > 0)
+    return fetchInContext(entityFetch, represent, compileContextValues(schema, node.contextRewrites));
+  return (run) => {
+    const entities = fetch.collect(run.data);
+    if (entities.length === 0) return undefined;
+    const representations = represent(entities, run.failures.length === 0);
+    if (representations.texts.length === 0) return undefined;
+    return fetchEntities(entityFetch, run, entities, representations, '');
+  };
+}
+
+/** Fetches at several places of a plan ask the same, but for the names that the planner gives their operations. */
+function questionOf({ node, subgraph, operation, rewriteOutput }: Fetch): Question {
+  const query = operation.query.replace(/^(query|mutation) +[_A-Za-z0-9]+/, '$1');
+  return {
+    ...{ subgraph, operation, rewriteOutput },
+    key: JSON.stringify([subgraph.name, query, node.outputRewrites ?? []]),
+  };
+}
+
+/** Entities with other arguments from their context are asked for apart. */
+function fetchInContext(
+  fetch: EntityFetch,
+  represent: ReturnType<typeof compileRepresentations>,
+  valuesOf: ReturnType<typeof compileContextValues>,
+): Step {
+  return (run) => {
+    const entities = fetch.collect(run.data);
+    const places = placesAt(run.data, fetch.path);
+    const groups = new Map<string, JsonObject[]>();
+    entities.forEach((entity, index) => {
+      const place = places[index];
+      if (!place) return;
+      const values = valuesOf(entity, place);
+      const group = groups.get(values);
+      if (group) group.push(entity);
+      else groups.set(values, [entity]);
+    });
+    const pending = [...groups].flatMap(([values, group]) => {
+      const representations = represent(group, run.failures.length === 0);
+      return representations.texts.length === 0 ? [] : [fetchEntities(fetch, run, group, representations, values)];
+    });
+    return pending.length === 0 ? undefined : Promise.all(pending).then(() => undefined);
+  };
+}
+
+async function fetchData(fetch: Fetch, run: Run, targets: readonly JsonObject[]): Promise<void> {
+  if (targets.length === 0) return;
+  try {
+    const { subgraph, operation } = fetch;
+    const { context, signal } = run;
+    const variables = variablesOf(fetch, run, '');
+    const { data, errors } = await subgraph.fetch({
+      ...{ operation, variables, representations: undefined, context, signal },
+    });
+    if (errors)
+      run.failures.push(
+        ...failuresOf(errors, { ...describe(fetch), isOfEntities: false }, () =>
+          placesAt(run.data, fetch.path).map(({ path }) => path),
+        ),
+      );
+    if (!data) return;
+    fetch.rewriteOutput?.(data);
+    for (const target of targets) merge(target, data);
+  } catch (error) {
+    run.failures.push(failureOfFetch(error, fetch));
+  }
+}
+
+async function fetchEntities(
+  fetch: EntityFetch,
+  run: Run,
+  entities: readonly JsonObject[],
+  representations: Representations,
+  contextValues: string,
+): Promise<void> {
+  const slots = askForEntities(run, fetch.question, representations, variablesOf(fetch, run, contextValues), fetch);
+  const { places } = representations;
+  for (const batch of new Set(slots.map((slot) => slot.batch))) {
+    try {
+      const answer = await batch.answer;
+      if (answer.errors.length > 0)
+        run.failures.push(...entityFailures(fetch, run, entities, places, slots, batch, answer));
+      for (let index = 0; index < entities.length; index += 1) {
+        const slot = slots[places[index] as number];
+        if (slot?.batch !== batch) continue;
+        const given = answer.entities[slot.index];
+        if (typeof given !== 'object' || given === null) continue;
+        merge(entities[index] as JsonObject, slot.owner === fetch ? given : copyOf(given));
+      }
+    } catch (error) {
+      run.failures.push(failureOfFetch(error, fetch));
+    }
+  }
+}
+
+function entityFailures(
+  fetch: EntityFetch,
+  run: Run,
+  entities: readonly JsonObject[],
+  places: readonly number[],
+  slots: readonly Slot[],
+  batch: EntityBatch,
+  { errors }: EntityAnswer,
+): Failure[] {
+  // Those of entities that another fetch asked for are for that to tell.
+  const own = errors.filter(({ path }) => {
+    const at = path?.[1];
+    return typeof at !== 'number' || slots.some((slot) => slot.batch === batch && slot.index === at);
+  });
+  return failuresOf(own, { ...describe(fetch), isOfEntities: true }, (at) => {
+    const found = fetch.collect(run.data);
+    const all = placesAt(run.data, fetch.path);
+    return entities.flatMap((entity, index) => {
+      const slot = slots[places[index] as number];
+      if (slot?.batch !== batch || slot.index !== at) return [];
+      const place = all[found.indexOf(entity)];
+      return place ? [place.path] : [];
+    });
+  });
+}
+
+/** The values of the client's variables that the fetch uses, beside those from the context of its entities, as JSON. */
+function variablesOf({ variableNames }: Fetch, run: Run, contextValues: string): string {
+  let variables = contextValues;
+  for (const name of variableNames) {
+    if (!Object.hasOwn(run.given, name)) continue;
+    const text = JSON.stringify(run.given[name]);
+    if (text !== undefined) variables += `${variables === '' ? '' : ','}"${name}":${text}`;
+  }
+  return variables;
+}
+
+function describe({ node, path, subgraph }: Fetch) {
+  return { subgraph: subgraph.name, path, outputRewrites: node.outputRewrites };
+}

@@ -1,0 +1,169 @@
+/**
+ * What a subgraph is told of the entities that it is asked about, each as JSON. Entities that are told in the same words are one
+ * entity: it is asked for once, however often it is in the data.
+ */
+import type { FetchDataRewrite, QueryPlanSelectionNode } from '@apollo/query-planner';
+import type { GraphQLSchema } from 'graphql';
+import { isInherited, isObject, own, put, quote, type JsonObject } from '../json.js';
+import { merge } from './merge.js';
+import { compileRewrites, isOfType, isTypeOf } from './rewrites.js';
+
+export interface Representations {
+  /** Those that differ, in the order in which they were found. */
+  readonly texts: readonly string[];
+  /** What they are, before any rewriting. */
+  readonly typenames: readonly unknown[];
+  /** For each entity the index of its text; -1 if the subgraph is not asked: wrong type, or what it needs is not there. */
+  readonly places: readonly number[];
+}
+
+type Represent = (entity: JsonObject, isWhole: boolean) => string | undefined;
+
+interface TypePlan {
+  readonly represent: Represent;
+  /** The one field that tells entities of the type apart; undefined if several do. */
+  readonly key: string | undefined;
+}
+
+/**
+ * @param requires what the subgraph needs, by type
+ * @returns a function of entities, and of whether all that was asked for so far has come: then what is missing was not asked for,
+ * because of @skip or @include, and is not needed; else the entity is left out, since the subgraph would reckon without it.
+ */
+export function compileRepresentations(
+  schema: GraphQLSchema,
+  requires: readonly QueryPlanSelectionNode[],
+  inputRewrites: readonly FetchDataRewrite[] | undefined,
+): (entities: readonly JsonObject[], isWhole: boolean) => Representations {
+  const plans = new Map<unknown, TypePlan>();
+  const rewrite = compileRewrites(schema, inputRewrites);
+  const general: TypePlan = {
+    key: undefined,
+    represent(entity, isWhole) {
+      const representation = select(schema, entity, requires, isWhole);
+      if (typeof representation?.['__typename'] !== 'string') return undefined;
+      rewrite?.(representation);
+      return JSON.stringify(representation);
+    },
+  };
+  const planFor = (typename: unknown): TypePlan => {
+    const made =
+      (rewrite === undefined && typeof typename === 'string' ? plainPlan(schema, requires, typename) : undefined) ??
+      general;
+    // What the supergraph has no type for is not remembered: its number has no bound.
+    if (typeof typename === 'string' && schema.getType(typename)) plans.set(typename, made);
+    return made;
+  };
+
+  return (entities, isWhole) => {
+    const texts: string[] = [];
+    const typenames: unknown[] = [];
+    const places: number[] = [];
+    const known = new Map<string, number>();
+    const knownByKey = new Map<TypePlan, Map<unknown, number>>();
+    const placeOf = (text: string | undefined, typename: unknown): number => {
+      if (text === undefined) return -1;
+      const found = known.get(text);
+      if (found !== undefined) return found;
+      const place = texts.push(text) - 1;
+      typenames.push(typename);
+      known.set(text, place);
+      return place;
+    };
+    for (const entity of entities) {
+      const typename = entity['__typename'];
+      const plan = plans.get(typename) ?? planFor(typename);
+      if (plan.key === undefined) {
+        places.push(placeOf(plan.represent(entity, isWhole), typename));
+        continue;
+      }
+      let byKey = knownByKey.get(plan);
+      if (!byKey) knownByKey.set(plan, (byKey = new Map<unknown, number>()));
+      const value = entity[plan.key];
+      let place = byKey.get(value);
+      if (place === undefined) {
+        place = placeOf(plan.represent(entity, isWhole), typename);
+        if (typeof value !== 'object') byKey.set(value, place);
+      }
+      places.push(place);
+    }
+    return { texts, typenames, places };
+  };
+}
+
+/** For a type that is told by some fields of one selection and nothing else: written without a detour. */
+function plainPlan(
+  schema: GraphQLSchema,
+  requires: readonly QueryPlanSelectionNode[],
+  typename: string,
+): TypePlan | undefined {
+  const matching = requires.filter(
+    (selection) =>
+      selection.kind === 'Field' ||
+      (selection.typeCondition !== undefined && isTypeOf(schema, typename, selection.typeCondition)),
+  );
+  const [only] = matching;
+  if (matching.length !== 1 || only?.kind !== 'InlineFragment') return undefined;
+  const fields = only.selections.flatMap((selection) =>
+    selection.kind === 'Field' && !selection.selections && !isInherited(selection.name)
+      ? [selection.alias ?? selection.name]
+      : [],
+  );
+  if (fields.length !== only.selections.length || new Set(fields).size !== fields.length) return undefined;
+  if (!fields.includes('__typename')) return { key: undefined, represent: () => undefined };
+  const heads = fields.map((name) => `${JSON.stringify(name)}:`);
+  const keys = fields.filter((name) => name !== '__typename');
+  return {
+    key: keys.length === 1 ? keys[0] : undefined,
+    represent(entity, isWhole) {
+      let text = '';
+      for (let index = 0; index < fields.length; index += 1) {
+        const value = entity[fields[index] as string];
+        if (value === undefined) {
+          if (!isWhole) return undefined;
+          continue;
+        }
+        text += text === '' ? '{' : ',';
+        text += heads[index] as string;
+        text += typeof value === 'string' ? quote(value) : JSON.stringify(value);
+      }
+      return `${text}}`;
+    },
+  };
+}
+
+/** @returns null if something is missing that should be there: then an error has been told already. */
+function select(
+  schema: GraphQLSchema,
+  source: JsonObject,
+  selections: readonly QueryPlanSelectionNode[],
+  isWhole: boolean,
+): JsonObject | null {
+  const selected: JsonObject = {};
+  for (const selection of selections) {
+    if (selection.kind === 'InlineFragment') {
+      if (selection.typeCondition === undefined || !isOfType(schema, source, selection.typeCondition)) continue;
+      const part = select(schema, source, selection.selections, isWhole);
+      if (part) merge(selected, part);
+      continue;
+    }
+    const name = selection.alias ?? selection.name;
+    const value = own(source, name);
+    if (value === undefined) {
+      if (!isWhole) return null;
+      continue;
+    }
+    put(selected, name, selection.selections ? selectValue(schema, value, selection.selections, isWhole) : value);
+  }
+  return selected;
+}
+
+function selectValue(
+  schema: GraphQLSchema,
+  value: unknown,
+  selections: readonly QueryPlanSelectionNode[],
+  isWhole: boolean,
+): unknown {
+  if (Array.isArray(value)) return value.map((element) => selectValue(schema, element, selections, isWhole));
+  return isObject(value) ? select(schema, value, selections, isWhole) : value;
+}

@@ -1,0 +1,88 @@
+/**
+ * From joined data to the text of the answer. What can be made ready before there are variables is; a writer is compiled for
+ * each way in which @skip and @include can turn out, when it is first needed.
+ */
+import {
+  Kind,
+  visit,
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  type GraphQLError,
+  type OperationDefinitionNode,
+  type GraphQLSchema,
+} from 'graphql';
+import { LRUCache } from 'lru-cache';
+import type { JsonObject } from '../json.js';
+import { compileWriter, type Writer } from './compile-writer.js';
+import { complete } from './complete.js';
+import { introspect } from './introspection.js';
+import { responseShape, type ResponseShape, type ShapedOperation } from './response-shape.js';
+
+export interface Response {
+  /** JSON. */
+  readonly data: string;
+  /** What was wrong with what the subgraphs gave. */
+  readonly errors: readonly GraphQLError[];
+}
+
+export type Respond = (
+  data: JsonObject,
+  variables: Readonly<Record<string, unknown>>,
+  given: Readonly<Record<string, unknown>>,
+) => Response;
+
+interface Variant {
+  readonly shape: ResponseShape;
+  readonly write: Writer;
+}
+
+/** An operation has as many as its conditions have outcomes that were asked for; few have more than one. */
+const maxVariants = 32;
+const noErrors: readonly GraphQLError[] = [];
+
+export function compileResponse(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+): Respond {
+  const fragments = new Map(
+    document.definitions
+      .filter((definition): definition is FragmentDefinitionNode => definition.kind === Kind.FRAGMENT_DEFINITION)
+      .map((fragment) => [fragment.name.value, fragment]),
+  );
+  const shaped: ShapedOperation = { schema, operation, fragments };
+  const conditions = conditionVariables(document);
+  const variants = new LRUCache<string, Variant>({ max: maxVariants });
+  const variantOf = (variables: Readonly<Record<string, unknown>>): Variant => {
+    const key = conditions.map((name) => (variables[name] === true ? '1' : '0')).join('');
+    const known = variants.get(key);
+    if (known) return known;
+    const shape = responseShape(shaped, variables);
+    const made = { shape, write: compileWriter(shape) };
+    variants.set(key, made);
+    return made;
+  };
+  // The first request shall not wait for it, where there is nothing to wait for.
+  if (conditions.length === 0) variantOf({});
+
+  return (data, variables, given) => {
+    const { shape, write } = variantOf(variables);
+    const introspection = introspect(shaped, shape, given);
+    const text = write(data, introspection);
+    if (text !== undefined) return { data: text, errors: noErrors };
+    const completed = complete(shape, data, introspection);
+    return { data: JSON.stringify(completed.data), errors: completed.errors };
+  };
+}
+
+/** Names of the variables that decide what is in the answer. */
+function conditionVariables(document: DocumentNode): string[] {
+  const names = new Set<string>();
+  visit(document, {
+    Directive({ name, arguments: given }) {
+      if (name.value !== 'skip' && name.value !== 'include') return;
+      for (const { value } of given ?? []) if (value.kind === Kind.VARIABLE) names.add(value.name.value);
+    },
+  });
+  return [...names];
+}

@@ -1,0 +1,45 @@
+/** The subgraphs of a gateway by their names in the supergraph: each in this process where it runs here, else over HTTP. */
+import type { Logger } from '../../../platform/observability/logger.js';
+import type { GatewayMetrics } from '../../gateway-metrics.js';
+import { createHttpSubgraph, type HttpSubgraph } from './http-subgraph.js';
+import { createInFlight, type InFlight } from './in-flight.js';
+import type { Subgraphs } from './subgraph.js';
+
+export interface RunningSubgraphs extends Subgraphs {
+  /** What is asked for at the moment; undefined if nothing is shared. */
+  readonly inFlight: InFlight | undefined;
+  readonly close: () => Promise<void>;
+}
+
+/** Longer than a subgraph waits for a consistency token (5 s) and PostgreSQL runs a statement for it. */
+const defaultTimeoutMs = 15_000;
+
+export function createSubgraphs(options: {
+  /** Address of each, asked for when it is first needed. */
+  readonly urls: Readonly<Record<string, () => string>>;
+  readonly metrics: Pick<GatewayMetrics, 'fetchSeconds'>;
+  readonly log: Logger;
+  /** Milliseconds that a subgraph has to answer (default 15,000). */
+  readonly timeoutMs?: number;
+  /** Whether those who ask for the same at the same time share the answer (default: true). */
+  readonly shares?: boolean;
+}): RunningSubgraphs {
+  const { urls, metrics, log, timeoutMs = defaultTimeoutMs } = options;
+  const inFlight = options.shares === false ? undefined : createInFlight();
+  const known = new Map<string, HttpSubgraph>();
+  return {
+    inFlight,
+    of(name) {
+      const found = known.get(name);
+      if (found) return found;
+      const url = urls[name];
+      if (!url) throw new Error(`The supergraph has a subgraph "${name}", whose address the gateway was not given.`);
+      const made = createHttpSubgraph({ name, url: url(), timeoutMs, inFlight, metrics, log });
+      known.set(name, made);
+      return made;
+    },
+    async close() {
+      await Promise.all([...known.values()].map((subgraph) => subgraph.close()));
+    },
+  };
+}
