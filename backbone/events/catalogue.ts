@@ -96,14 +96,17 @@ const domainEvents = {
   /** Carries the whole rule as it is now. */
   'io.fleetgraph.rule.updated.v1': ruleDefinition,
   'io.fleetgraph.rule.deleted.v1': z.object({ ruleId: id, version: z.int().positive() }),
-  /** The condition has come true for the device. `readings`: the last value of each metric that the condition looks at. */
+  /**
+   * The condition has come true for the device. `readings`: the last value of each metric that the condition looks at;
+   * `sequence` grows along the device.
+   */
   'io.fleetgraph.rule.fired.v1': z.object({
     ...{ ruleId: id, version: z.int().positive(), deviceId: id, at: dateTime, readings: z.array(reading) },
-    ...alertRule,
+    ...{ sequence: z.int().positive(), ...alertRule },
   }),
   /** The condition no longer holds for the device, or is no longer asked. */
   'io.fleetgraph.rule.recovered.v1': z.object({
-    ...{ ruleId: id, deviceId: id, at: dateTime, readings: z.array(reading) },
+    ...{ ruleId: id, deviceId: id, at: dateTime, readings: z.array(reading), sequence: z.int().positive() },
     cause: z.enum(['CONDITION', 'RULE_CHANGED', 'RULE_DELETED', 'DEVICE_GONE']),
   }),
   'io.fleetgraph.alert.raised.v1': z.object({

@@ -28,9 +28,13 @@ import { createEffectConsumer } from './effect/effect-consumer.js';
 import { startKeyRetention } from '../../backbone/store/key-retention.js';
 import { createDeadLetterMutations } from './dead-letter/dead-letter-mutations.js';
 import { createDeadLetterResolvers } from './dead-letter/dead-letter-resolvers.js';
+import { createAlertLoaders, createAlerts } from './alert/alerts.js';
+import type { Calm } from './alert/calm.js';
 import { createResolvers, type ActionsContext } from './resolvers.js';
+import { createRuleLoader, createRules } from './rule/rules.js';
 import { createTargetConsumer } from './target/target-consumer.js';
 import { createTargetWatch } from './target/target-watch.js';
+import { findWebhooks } from './webhook/webhook-rows.js';
 import { createWebhooks } from './webhook/webhooks.js';
 
 export interface ActionsRoleOptions {
@@ -51,8 +55,14 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
   const commandMetrics = createCommandMetrics(metrics);
   const watch = createTargetWatch({ sql, log });
   const webhooks = createWebhooks({ config: config.webhooks, pool, bus, log, metrics, wakeRelay });
+  const rules = createRules({
+    ...{ bus, pool, log, metrics, watch, wakeRelay, findWebhooks, unknownTimeoutMs: config.consistencyTimeoutMs },
+  });
+  const alerts = createAlerts({ bus, pool, log, metrics, wakeRelay });
   const consumers = [
     webhooks,
+    rules.consumer,
+    alerts.consumer,
     createTargetConsumer({ bus, pool, log, metrics, watch }),
     createSignalConsumer({ bus, pool, log, metrics, commandMetrics, wakeRelay }),
   ];
@@ -73,6 +83,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
   let app: FastifyInstance | undefined;
   let server: ApolloServer<ActionsContext> | undefined;
   let expiry: Expiry | undefined;
+  let calm: Calm | undefined;
   let keyRetention: ReturnType<typeof startKeyRetention> | undefined;
   let port: number | undefined;
 
@@ -80,6 +91,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
     if (expiry === undefined) throw new Error('not started');
     await pool.query('SELECT 1');
     await expiry.ready();
+    await calm?.ready();
     for (const consumer of consumers) await consumer.ready();
   };
 
@@ -93,15 +105,24 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
     async start() {
       for (const consumer of consumers) await consumer.start();
       expiry = startExpiry({ pool, metrics: commandMetrics, log, wakeRelay });
+      calm = alerts.start();
       keyRetention = startKeyRetention({ sql, log, table: 'actions.idempotency_keys' });
       app = createHttpService({ ...service, log, metrics, ready });
       server = await serveSubgraph<ActionsContext>({
         ...{ app, verifyToken, log, production: config.mode === 'production' },
         schema: createSubgraphSchema(
           readFileSync(new URL('schema.graphql', import.meta.url), 'utf8'),
-          createResolvers({ sql, mutations, webhooks: webhooks.resolvers, deadLetters }),
+          createResolvers({
+            ...{ sql, mutations, webhooks: webhooks.resolvers, deadLetters },
+            ...{ rules: rules.resolvers, alerts: alerts.resolvers },
+          }),
         ),
-        context: (base) => ({ ...base, commands: createCommandLoaders(sql, base.identity.tenant) }),
+        context: (base) => ({
+          ...base,
+          commands: createCommandLoaders(sql, base.identity.tenant),
+          rules: createRuleLoader(sql, base.identity.tenant),
+          alerts: createAlertLoaders(sql, base.identity.tenant),
+        }),
       });
       port = await listen(app, service);
       log.info({ port }, 'actions subgraph is listening');
@@ -115,6 +136,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
       app = undefined;
       for (const consumer of consumers) await consumer.stop();
       await expiry?.stop();
+      await calm?.stop();
       await keyRetention?.stop();
     },
   };

@@ -1,10 +1,11 @@
 /** The resolvers of `schema.graphql`: arguments in, the command's own functions, rows out. */
 import type { Sql } from '../../platform/database/sql.js';
 import { FleetgraphError } from '../../platform/errors.js';
-import type { RequestContext } from '../../platform/graphql/context.js';
 import type { Connection, PageArguments } from '../../platform/graphql/page.js';
 import { scalarResolvers } from '../../platform/graphql/scalars.js';
 import type { Resolvers } from '../../platform/graphql/subgraph.js';
+import type { Alert } from './alert/alert.js';
+import type { AlertsContext, createAlerts, DeviceAlertsArguments } from './alert/alerts.js';
 import type { Command } from './command/command.js';
 import {
   readCancelCommandInput,
@@ -17,9 +18,10 @@ import type { CommandMutations, CommandReply } from './command/command-mutations
 import type { DeadLetterResolvers } from './dead-letter/dead-letter-resolvers.js';
 import type { WebhookResolvers } from './webhook/webhook-resolvers.js';
 import { pageOfCommands, type CommandFilter } from './command/command-page.js';
+import type { createRules } from './rule/rules.js';
 
 /** What the resolvers get. */
-export interface ActionsContext extends RequestContext {
+export interface ActionsContext extends AlertsContext {
   readonly commands: CommandLoaders;
 }
 
@@ -34,11 +36,15 @@ export function createResolvers(options: {
   mutations: CommandMutations;
   webhooks: WebhookResolvers;
   deadLetters: DeadLetterResolvers;
+  rules: ReturnType<typeof createRules>['resolvers'];
+  alerts: ReturnType<typeof createAlerts>['resolvers'];
 }): Resolvers {
-  const { sql, mutations, webhooks, deadLetters } = options;
+  const { sql, mutations, webhooks, deadLetters, rules, alerts } = options;
   return {
     ...webhooks,
     ...deadLetters,
+    ...rules,
+    ...alerts,
     DateTime: scalar('DateTime'),
     Duration: scalar('Duration'),
     JSON: scalar('JSON'),
@@ -46,6 +52,8 @@ export function createResolvers(options: {
     Query: {
       ...webhooks.Query,
       ...deadLetters.Query,
+      ...rules.Query,
+      ...alerts.Query,
       command: async (_: unknown, { id }: { id: string }, { commands }: ActionsContext): Promise<Command | null> =>
         (await commands.command(id)) ?? null,
       commands: (
@@ -58,6 +66,8 @@ export function createResolvers(options: {
     Mutation: {
       ...webhooks.Mutation,
       ...deadLetters.Mutation,
+      ...rules.Mutation,
+      ...alerts.Mutation,
       sendCommand: (
         _: unknown,
         { input }: { input: SendCommandInput },
@@ -91,6 +101,11 @@ export function createResolvers(options: {
         args: DeviceCommandsArguments,
         { commands }: ActionsContext,
       ): Promise<Connection<Command>> => commands.ofDevice(id, args),
+      alerts: (
+        { id }: DeviceReference,
+        args: DeviceAlertsArguments,
+        { alerts: loaders }: ActionsContext,
+      ): Promise<Connection<Alert>> => loaders.ofDevice(id, args),
     },
   };
 }

@@ -153,10 +153,10 @@ export const dataOf: { readonly [T in EventType]: Arbitrary<EventData<T>> } = {
   'io.fleetgraph.rule.updated.v1': rule,
   'io.fleetgraph.rule.deleted.v1': fc.record({ ruleId: id, version: count }),
   'io.fleetgraph.rule.fired.v1': fc.record({
-    ...{ ruleId: id, version: count, deviceId: id, at: dateTime, readings, ...alertRule },
+    ...{ ruleId: id, version: count, deviceId: id, at: dateTime, readings, sequence: count, ...alertRule },
   }),
   'io.fleetgraph.rule.recovered.v1': fc.record({
-    ...{ ruleId: id, deviceId: id, at: dateTime, readings },
+    ...{ ruleId: id, deviceId: id, at: dateTime, readings, sequence: count },
     cause: fc.constantFrom('CONDITION', 'RULE_CHANGED', 'RULE_DELETED', 'DEVICE_GONE'),
   }),
   'io.fleetgraph.alert.raised.v1': fc.record({ ...alert, ...alertRule, readings, count }),

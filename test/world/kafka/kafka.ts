@@ -90,7 +90,7 @@ export async function startKafka(options: BrokerOptions = {}): Promise<KafkaBrok
   );
   const java = ['-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', classpath];
   await promisify(execFile)('java', [
-    ...[...java, 'kafka.tools.StorageTool', 'format', '-t', randomBytes(16).toString('base64url'), '-c', file],
+    ...[...java, 'kafka.tools.StorageTool', 'format', '-t', clusterId(), '-c', file],
     ...(options.formatArguments ?? []),
   ]);
   let child: ChildProcess;
@@ -139,4 +139,10 @@ export async function answers(brokers: readonly string[]): Promise<void> {
   } finally {
     await admin.disconnect();
   }
+}
+
+/** One that is no option of the command line: in base64url it may begin with a hyphen. */
+function clusterId(): string {
+  const id = randomBytes(16).toString('base64url');
+  return id.startsWith('-') ? clusterId() : id;
 }
