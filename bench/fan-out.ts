@@ -52,7 +52,7 @@ export async function measureFanOut(): Promise<Section> {
   const idle = await idleMemory();
   return {
     title: 'Fan-out of changes',
-    method: `The gateway alone on one core, in front of subgraphs that push ${burst} payloads into each open stream, again when all have arrived. Bare \`ws\` on the same core broadcasts the same frames. Receivers and the subgraphs share the other core; where each socket has a stream of its own, the subgraph executes each payload apart and is the limit, so the processor time of the server for each frame stands beside. Latency is from the push to the receiver, one payload at a time at half of the rate.`,
+    method: `The gateway alone on one core, in front of subgraphs that push ${burst} payloads into each open stream, again when all have arrived. Bare \`ws\` on the same core broadcasts the same frames. Receivers and the subgraphs, which put their payloads together by hand and execute nothing, share the other core; the processor time of the server for each frame stands beside. Latency is from the push to the receiver, one payload at a time at half of the rate.`,
     columns: [
       ...['sockets', 'fleetgraph frames/s', 'bare ws frames/s', 'of bare ws'],
       ...['fleetgraph CPU µs a frame', 'bare ws CPU µs a frame', 'of bare ws', 'p50 ms', 'p99 ms'],
