@@ -91,6 +91,8 @@ export function serveWebSocket(
     clientTracking: false,
   });
   options.httpServer.on('upgrade', (request, socket, head) => {
+    // Node.js lets go of the socket here: a client that resets it would else end the process.
+    socket.on('error', () => socket.destroy());
     if (sockets.shouldHandle(request) !== true) {
       socket.destroy();
       return;

@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { parse } from 'graphql';
 import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
@@ -75,6 +76,25 @@ test('beyond the operations of a connection one ends with RATE_LIMITED, and the 
   );
 });
 
+// A gateway died of this while it was draining, and so it would have at its limit.
+test('a client that is refused may break off as it likes: the gateway lives on', async () => {
+  await using alone = await serveAlone({ connections: 1 });
+  const client = await alone.open();
+  for (let turn = 0; turn < 10; turn += 1) {
+    const refused = connect(alone.port, '127.0.0.1');
+    refused.on('error', () => undefined);
+    refused.write(
+      'GET /graphql HTTP/1.1\r\nHost: gateway\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n',
+    );
+    const [answer] = (await once(refused, 'data')) as [Buffer];
+    expect(answer.toString()).toContain('503');
+    refused.resetAndDestroy();
+    await once(refused, 'close');
+  }
+  client.send({ type: 'ping' });
+  await eventually(() => expect(client.frames).toContainEqual({ type: 'pong' }));
+});
+
 /** The transport alone, with limits of its own; everybody may come, nobody gets anything. */
 async function serveAlone(limits: Partial<WebSocketLimits>) {
   const httpServer: Server = createServer();
@@ -93,9 +113,10 @@ async function serveAlone(limits: Partial<WebSocketLimits>) {
     limits: { connections: 100, connectionsPerTenant: 100, operationsPerConnection: 10, ...limits },
   });
   await new Promise<void>((resolve) => httpServer.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${(httpServer.address() as AddressInfo).port}/graphql`;
+  const { port } = httpServer.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}/graphql`;
   return {
-    transport,
+    ...{ transport, port },
     open: () => openSocket(url, {}),
     async [Symbol.asyncDispose]() {
       await transport.stop(0);
