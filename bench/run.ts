@@ -8,11 +8,13 @@ import { measureKafka } from './kafka.js';
 import type { Section } from './section.js';
 import { measureSubscriptionLatency } from './subscription-latency.js';
 import { measureTelemetry } from './telemetry.js';
+import { measureWebhooks } from './webhooks.js';
 
 const measurements: Readonly<Record<string, () => Promise<Section>>> = {
   telemetry: measureTelemetry,
   kafka: measureKafka,
   'subscription-latency': measureSubscriptionLatency,
+  webhooks: measureWebhooks,
   'fan-out': measureFanOut,
   'joined-query': measureJoinedQuery,
   federation: measureFederation,

@@ -94,7 +94,7 @@ async function leaseNext(pool: pg.Pool, consumer: string): Promise<Leased | unde
   const [row] = rows;
   if (row === undefined) return undefined;
   const { id, failedAt, ...record } = row;
-  return { id, lease, record: { ...record, offset: BigInt(record.offset), timestampMs: failedAt.getTime() } };
+  return { id, lease, record: { ...record, timestampMs: failedAt.getTime() } };
 }
 
 /** Writes down that the letter was handled or, with a cause, that it failed again; unless the lease has passed to another. */

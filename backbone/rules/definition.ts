@@ -74,7 +74,7 @@ const action = z.discriminatedUnion('kind', [
     ...{ kind: z.literal('command'), on, deviceId: id.optional(), name: z.string() },
     ...{ parameters: z.json(), timeToLiveMs: durationMs },
   }),
-  /** To `fleet/{tenant}/{device}/{topic}` of the alert's device. */
+  /** To `fleet/{tenant}/{device}/message` of the device of the alert; the topic goes with it. */
   z.object({ kind: z.literal('publish'), on, topic: z.string(), payload: z.json() }),
   z.object({ kind: z.literal('event'), on, name: z.string(), data: z.json() }),
 ]);

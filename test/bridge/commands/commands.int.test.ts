@@ -184,6 +184,24 @@ test('a desired state goes to a device that listens', async () => {
   await client.endAsync();
 });
 
+test('what a rule tells a device goes to one that listens, with an id that tells a repetition', async () => {
+  const device = world.device('told');
+  const client = await world.connect(device);
+  const got: unknown[] = [];
+  client.on('message', (topic, payload) => got.push([topic, JSON.parse(payload.toString())]));
+  await client.subscribeAsync(topicOf(device, 'message'), { qos: 1 });
+  await world.relay(
+    makeEvent({
+      ...{ type: 'io.fleetgraph.message.requested.v1', source: '/actions', subject: 'told', tenant: 'acme' },
+      data: { messageId: 'm-1', deviceId: 'told', topic: 'display', payload: { text: 'hot' } },
+    }),
+  );
+  await eventually(() =>
+    expect(got).toEqual([['fleet/acme/told/message', { id: 'm-1', topic: 'display', payload: { text: 'hot' } }]]),
+  );
+  await client.endAsync();
+});
+
 test.each([
   ['decommissioned', 'io.fleetgraph.device.decommissioned.v1', { deviceId: 'kicked' }],
   ['given new credentials', 'io.fleetgraph.device.credentials-rotated.v1', { deviceId: 'kicked', clientId: 'kicked' }],

@@ -44,10 +44,11 @@ function alert(
     ...(occasion === 'acknowledged' ? {} : { readings: [], count: 1 }),
     ...(occasion === 'cleared' ? { cause: 'CONDITION' } : {}),
   };
-  return makeEvent({
+  const event = {
     ...{ id, source: '/actions', type: `io.fleetgraph.alert.${occasion}.v1`, subject: deviceId, tenant: 'acme' },
     ...{ correlationid: 'c-1', data },
-  } as NewEvent);
+  };
+  return makeEvent(event as NewEvent);
 }
 
 const publish = (...events: ReturnType<typeof alert>[]) => world.bus.publish(topics.events, events.map(encode));
