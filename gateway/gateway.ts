@@ -1,12 +1,12 @@
 /**
  * The gateway: one graph over the subgraphs. A request comes in by `transports/http.ts`, a subscription by
  * `transports/websocket/` or, where there are no WebSockets, `transports/http-streams.ts`; all are planned over the
- * supergraph (`supergraph/`). Queries and mutations are executed by `execution/`; subscriptions by `subscriptions/`: the root field is subscribed to at its subgraph, and for each event the fields of other subgraphs are
- * fetched and joined.
+ * supergraph (`supergraph/`), and no more is done than may be asked for (`guards/`). Queries and mutations are executed by
+ * `execution/`; subscriptions by `subscriptions/`: the root field is subscribed to at its subgraph, and for each event the
+ * fields of other subgraphs are fetched and joined.
  */
 import { ApolloGateway } from '@apollo/gateway';
 import type { FastifyInstance } from 'fastify';
-import { NoSchemaIntrospectionCustomRule } from 'graphql';
 import { readFile } from 'node:fs/promises';
 import type { JSONWebKeySet } from 'jose';
 import type { Config } from '../platform/config/config.js';
@@ -22,9 +22,11 @@ import { addExplorerRoutes } from './explorer/explorer-routes.js';
 import { createExecutor } from './execution/executor.js';
 import { createSubgraphs } from './execution/subgraphs/subgraphs.js';
 import { createGatewayMetrics } from './gateway-metrics.js';
-import { depthLimit } from './guards/depth-limit.js';
+import { createGuards } from './guards/guards.js';
 import { createJsonParser } from './guards/json.js';
 import { createClientAddressOf } from './client-address.js';
+import { readKnownOperations } from './guards/known-operations.js';
+import { withoutSuggestions } from './guards/suggestions.js';
 import { createContext, credentialsIn } from './request-context.js';
 import { awaitSubgraphs, type SubgraphsAwaited } from './supergraph/await-subgraphs.js';
 import { createSubgraphSources } from './supergraph/subgraph-sources.js';
@@ -58,12 +60,6 @@ export interface GatewayRoleOptions {
   readonly drainMs?: number;
 }
 
-/** More tokens than any operation that a person writes; what is longer is refused before it is parsed whole. */
-const maxTokens = 15_000;
-const maxDepth = 15;
-const maxJsonDepth = 32;
-const requestTimeoutMs = 60_000;
-const bodyTimeoutMs = 20_000;
 /** Over how long the sockets are closed at a stop, at most: all at once, their clients would come again at once. */
 const maxSpreadMs = 5_000;
 /** How long a stop waits for requests that are being answered. */
@@ -123,37 +119,50 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         log,
         metrics: options.metrics,
         ready: this.ready.bind(this),
-        maxBodyBytes: 4_194_304,
+        maxBodyBytes: config.graph.bodyBytes,
       });
       await gateway.load();
       stopSupergraph = async () => gateway.stop();
       const upstreams = createUpstreams({ urls: options.subgraphs, log });
       closeUpstreams = upstreams.close;
-      const formatError = graphqlErrorFormatter(log);
+      const { graph } = config;
+      const format = graphqlErrorFormatter(log);
+      const formatError = graph.introspection ? format : withoutSuggestions(format);
       const subgraphs = createSubgraphs({ urls: options.subgraphs, metrics, log });
       closeSubgraphs = subgraphs.close;
       const engine = createSubscriptionEngine({
         ...{ supergraph: currentSupergraph, upstreams, subgraphs, log, metrics, formatError },
       });
       const executor = createExecutor({ supergraph: currentSupergraph, subgraphs, formatError });
+      const knownOperations =
+        graph.persistedOperations === undefined ? undefined : await readKnownOperations(graph.persistedOperations);
       const findOperation = createOperations({
-        ...{ supergraph: currentSupergraph, prepare: executor.prepare.bind(executor), maxTokens },
-        rules: [depthLimit(maxDepth), ...(production ? [NoSchemaIntrospectionCustomRule] : [])],
-        hideSuggestions: production,
+        ...{ supergraph: currentSupergraph, prepare: executor.prepare.bind(executor) },
+        guards: createGuards(graph, knownOperations),
       });
-      const executeOnce = createExecuteOnce({ executor, formatError, metrics, timeoutMs: requestTimeoutMs });
+      const executeOnce = createExecuteOnce({
+        ...{ executor, formatError, metrics, timeoutMs: graph.requestTimeoutMs, maxErrors: graph.errors },
+      });
+      const parseJson = createJsonParser(graph.jsonDepth);
       const limits = config.webSocketLimits;
       const clientAddressOf = createClientAddressOf(config.trustedProxies);
-      const transport = { engine, findOperation, executeOnce, formatError, metrics, limits };
+      const transport = { engine, findOperation, executeOnce, formatError, metrics, limits, parseJson };
       httpStreams = await addGraphQLRoute({
-        ...{ app, verifyToken, production, transport, bodyTimeoutMs, clientAddressOf, maxBatch: 1 },
-        parseJson: createJsonParser(maxJsonDepth),
+        app,
+        verifyToken,
+        production,
+        transport,
+        parseJson,
+        graph,
+        knownOperations,
+        clientAddressOf,
       });
       addAuthRoutes(app, { verifyToken, ...(options.jwks ? { jwks: options.jwks } : {}) });
       if (config.explorer) await addExplorerRoutes(app, options.developmentToken);
       webSocket = serveWebSocket({
         ...transport,
         httpServer: app.server,
+        maxMessagesPerSecond: graph.messagesPerSecond,
         clientAddressOf,
         createContext: (authorization, extensions, clientAddress) =>
           createContext({ authorization, ...credentialsIn(extensions), clientAddress }, verifyToken),

@@ -23,6 +23,7 @@ import { presentError, type FormatError } from '../transports/present-error.js';
 import { compilePlan } from './plan/compile-plan.js';
 import { refuseUnsupported } from './refuse-unsupported.js';
 import { compileResponse, type Respond } from './response/respond.js';
+import type { Restriction } from './restriction.js';
 import { isExplained, type Failure, type Run, type Step } from './run.js';
 import { authorityOf, type InFlight } from './subgraphs/in-flight.js';
 import type { Subgraphs } from './subgraphs/subgraph.js';
@@ -31,9 +32,15 @@ export interface Executor {
   /**
    * Plans and compiles a validated operation (query or mutation): everything that depends on the operation alone. Callers keep it.
    * @param supergraph default: the current one. Another one to be ready for it before it becomes the current one.
+   * @param restriction what of it is not to be executed
    * @throws FleetgraphError BAD_USER_INPUT or GraphQLError if there is no plan for it.
    */
-  prepare(document: DocumentNode, operationName: string | undefined, supergraph?: Supergraph): PreparedOperation;
+  prepare(
+    document: DocumentNode,
+    operationName: string | undefined,
+    supergraph?: Supergraph,
+    restriction?: Restriction,
+  ): PreparedOperation;
   /** Never rejects but with what `signal` was aborted with. */
   execute(operation: PreparedOperation, request: ExecutionRequest): Promise<ExecutionOutcome>;
 }
@@ -98,20 +105,22 @@ export function createExecutor(options: ExecutorOptions): Executor {
   };
 
   return {
-    prepare(document, operationName, supergraph = options.supergraph()) {
+    prepare(document, operationName, supergraph = options.supergraph(), restriction) {
       const operation = getOperationAST(document, operationName);
       if (!operation) throw new FleetgraphError('BAD_USER_INPUT', 'The document has no operation of that name.');
       refuseUnsupported(document, operation);
       const { planner, federatedApiSchema, apiSchema, supergraphSchema } = supergraph;
       const name = operationName === undefined ? {} : { operationName };
-      const queryPlan = planner.buildQueryPlan(operationFromDocument(federatedApiSchema, document, name));
+      const queryPlan = planner.buildQueryPlan(
+        operationFromDocument(federatedApiSchema, restriction?.allowed ?? document, name),
+      );
       const { node } = queryPlan;
       if (node?.kind === 'Subscription')
         throw new FleetgraphError('BAD_USER_INPUT', 'A subscription needs a transport that can stream.');
       const made: PreparedOperation = {
         ...{ operation, supergraph, queryPlan },
         step: compilePlan(node, { schema: supergraphSchema, subgraphs }),
-        respond: compileResponse(apiSchema, document, operation),
+        respond: compileResponse(apiSchema, document, operation, restriction?.denials),
       };
       numbers.set(made, (prepared += 1));
       return made;

@@ -1,26 +1,25 @@
 /**
  * A body that comes drop by drop holds a connection and what has come of it in memory. It has so long to be there; then the
- * request is over, and the connection with it.
+ * request is answered as it is, and its connection ends.
  */
 import type { preParsingAsyncHookHandler } from 'fastify';
-import { FleetgraphError } from '../../platform/errors.js';
 
 export function deadlineOfBody(timeoutMs: number): preParsingAsyncHookHandler {
+  const message = `The body did not come within ${timeoutMs} ms. Send it at once, or in parts that are smaller.`;
+  const answer = JSON.stringify({ errors: [{ message, extensions: { code: 'BAD_USER_INPUT' } }] });
   return async (_request, reply, payload) => {
     const { raw } = reply;
-    // Without a body, or with one that came with the head, there is nothing to wait for.
     const timer = setTimeout(() => {
-      raw.setHeader('connection', 'close');
-      payload.destroy(
-        new FleetgraphError(
-          'BAD_USER_INPUT',
-          `The body did not come within ${timeoutMs} ms. Send it at once, or in parts that are smaller.`,
-        ),
-      );
+      // Refused already, for its length or its type.
+      if (raw.headersSent || raw.destroyed) return;
+      reply.hijack();
+      raw.writeHead(408, { 'content-type': 'application/json; charset=utf-8', connection: 'close' });
+      raw.end(answer, () => payload.destroy());
     }, timeoutMs);
     const stop = (): void => clearTimeout(timer);
     payload.once('end', stop);
     payload.once('close', stop);
+    raw.once('close', stop);
     return payload;
   };
 }

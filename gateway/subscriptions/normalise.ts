@@ -16,7 +16,7 @@ import {
   type SelectionNode,
   type SelectionSetNode,
 } from 'graphql';
-import type { Identity } from '../../platform/identity/identity.js';
+import { authorityOf, type Identity } from '../../platform/identity/identity.js';
 
 export interface NormalisedOperation {
   /** The operation with its fragments in place and its variables numbered. */
@@ -70,7 +70,7 @@ export function sharingKey(
   identity: Identity | undefined,
 ): string {
   // Whoever may see the same sees the same: not the subject, and not the token, which differs with each login.
-  const authority = identity ? [identity.tenant, [...identity.scopes].sort()] : [];
+  const authority = identity ? [identity.tenant, authorityOf(identity)] : [];
   const all = JSON.stringify([text, variables.map((name) => sorted(values[name])), authority]);
   // Of fixed length: ten thousand of them are kept.
   return createHash('sha256').update(all).digest('base64');

@@ -17,13 +17,13 @@ export interface Supergraph {
 
 /**
  * The SDL as @apollo/gateway takes it. A feature that is "for: SECURITY" must be enforced by whoever executes, and
- * @apollo/gateway knows none of them, so it refuses the whole supergraph. Here each subgraph enforces `@requiresScopes`
- * itself, with the token that the gateway passes on.
+ * @apollo/gateway knows none of them, so it refuses the whole supergraph. Here the gateway enforces them itself
+ * (guards/access), and our subgraphs once more, with the token that is passed on.
  */
 export function executableSdl(supergraphSdl: string): string {
   return supergraphSdl.replaceAll(
-    /(@link\(url: "https:\/\/specs\.apollo\.dev\/requiresScopes\/[^"]+"), for: SECURITY\)/g,
-    '$1)',
+    /(@link\(\s*url: "https:\/\/specs\.apollo\.dev\/(?:authenticated|requiresScopes|policy)\/[^)]*?),?\s*for: SECURITY/g,
+    '$1',
   );
 }
 

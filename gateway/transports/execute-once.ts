@@ -3,6 +3,7 @@ import { FleetgraphError } from '../../platform/errors.js';
 import type { Executor } from '../execution/executor.js';
 import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
+import { boundedErrors } from '../guards/max-errors.js';
 import { answerOf, type Answer } from './answer.js';
 import type { KnownOperation } from './operations.js';
 import { presentError, type FormatError } from './present-error.js';
@@ -13,6 +14,8 @@ export interface OnceRequest {
   readonly context: GatewayContext;
   /** Aborted when the client has gone. */
   readonly signal?: AbortSignal;
+  /** Whether the answer is to say what it cost. */
+  readonly wantsCost?: boolean;
 }
 
 /** Never rejects for what is wrong with the operation or its execution: the answer has the errors. */
@@ -24,17 +27,21 @@ export function createExecuteOnce(options: {
   metrics: GatewayMetrics;
   /** From the first fetch to the last, milliseconds. */
   timeoutMs: number;
+  /** In one answer. */
+  maxErrors: number;
 }): ExecuteOnce {
-  const { executor, formatError, metrics, timeoutMs } = options;
+  const { executor, formatError, metrics, timeoutMs, maxErrors } = options;
 
-  const execute = async ({ operation, variables, context, signal }: OnceRequest): Promise<Answer> => {
+  const execute = async (request: OnceRequest): Promise<Answer> => {
+    const { operation, variables, context, signal } = request;
     const stop = new AbortController();
     const abort = (): void => stop.abort();
     signal?.addEventListener('abort', abort, { once: true });
     let timer: NodeJS.Timeout | undefined;
     try {
+      const { prepared } = operation.admit(context.identity, variables);
       const outcome = await Promise.race([
-        executor.execute(operation.prepared(), { variables, context, signal: stop.signal }),
+        executor.execute(prepared(), { variables, context, signal: stop.signal }),
         new Promise<never>((_resolve, reject) => {
           timer = setTimeout(() => {
             reject(
@@ -47,7 +54,7 @@ export function createExecuteOnce(options: {
           }, timeoutMs);
         }),
       ]);
-      return answerOf(outcome.data, outcome.errors);
+      return answerOf(outcome.data, boundedErrors(outcome.errors, maxErrors), costIn(request, outcome.data));
     } catch (error) {
       return answerOf(undefined, [presentError(error, formatError)]);
     } finally {
@@ -64,4 +71,10 @@ export function createExecuteOnce(options: {
     metrics.requestSeconds.observe({ type }, (performance.now() - startedAt) / 1_000);
     return answer;
   };
+}
+
+/** What the operation was estimated to cost and did cost, for those who ask: it takes another look at the whole answer. */
+function costIn({ operation, variables, wantsCost }: OnceRequest, data: string | undefined): string | undefined {
+  if (wantsCost !== true || data === undefined) return undefined;
+  return JSON.stringify({ cost: operation.guard.costs(variables, JSON.parse(data)) });
 }

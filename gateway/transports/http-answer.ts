@@ -8,6 +8,7 @@ import { OperationTypeNode, type GraphQLError, type GraphQLFormattedError } from
 import { errorCodes, FleetgraphError, type ErrorCode } from '../../platform/errors.js';
 import { couldComeFromAnotherSite, crossSiteMessage } from '../guards/cross-site.js';
 import type { ParseJson } from '../guards/json.js';
+import type { KnownOperations } from '../guards/known-operations.js';
 import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
 import { answerOf, type Answer } from './answer.js';
@@ -37,6 +38,8 @@ export interface HttpAnswersOptions {
   readonly production: boolean;
   /** Operations in one request; 1: batches are refused. */
   readonly maxBatch: number;
+  /** Operations that may be asked for by their id. */
+  readonly knownOperations: KnownOperations | undefined;
 }
 
 export interface Fault {
@@ -67,7 +70,7 @@ class OperationFault extends Error {
 export function createHttpAnswers(options: HttpAnswersOptions): HttpAnswers {
   const { findOperation, executeOnce, createContext, formatError, metrics, production } = options;
   const answerTypeOf = createAnswerTypes();
-  const persisted = createPersistedQueries();
+  const persisted = createPersistedQueries(options.knownOperations);
 
   const present = (error: unknown): GraphQLFormattedError => presentError(error, formatError);
 
@@ -99,7 +102,8 @@ export function createHttpAnswers(options: HttpAnswersOptions): HttpAnswers {
         'A subscription is answered over a WebSocket, or as a stream: send "accept: text/event-stream" or "accept: multipart/mixed;subscriptionSpec=1.0".',
         400,
       );
-    return executeOnce({ operation, variables: parameters.variables, context, signal });
+    const wantsCost = parameters.extensions['cost'] === true;
+    return executeOnce({ operation, variables: parameters.variables, context, signal, wantsCost });
   };
 
   const send = (reply: FastifyReply, type: AnswerType, status: number, text: string): FastifyReply =>

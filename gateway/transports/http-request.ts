@@ -5,8 +5,10 @@
 import { FleetgraphError } from '../../platform/errors.js';
 
 export interface HttpParameters {
-  /** Undefined where `persisted` says what it is. */
+  /** Undefined where its id or its hash says what it is. */
   readonly query: string | undefined;
+  /** Of an operation that is known to the gateway. */
+  readonly documentId: string | undefined;
   readonly operationName: string | undefined;
   readonly variables: Readonly<Record<string, unknown>>;
   readonly extensions: Readonly<Record<string, unknown>>;
@@ -23,6 +25,7 @@ export function parametersOfBody(body: unknown): HttpParameters {
     );
   return {
     query: textOf(body, 'query'),
+    documentId: textOf(body, 'documentId') ?? textOf(body, 'doc_id') ?? textOf(body, 'id'),
     operationName: textOf(body, 'operationName'),
     variables: recordOf(body['variables'], 'variables'),
     extensions: recordOf(body['extensions'], 'extensions'),
@@ -38,6 +41,7 @@ export function parametersOfUrl(query: unknown, parseJson: (text: string, name: 
   };
   return {
     query: textOf(given, 'query'),
+    documentId: textOf(given, 'documentId') ?? textOf(given, 'doc_id') ?? textOf(given, 'id'),
     operationName: textOf(given, 'operationName'),
     variables: record('variables'),
     extensions: record('extensions'),

@@ -116,14 +116,11 @@ export function createHttpStreams(options: HttpStreamsOptions): HttpStreams {
     }
   };
 
-  const subscribe = (
-    stream: HttpStream,
-    { document }: KnownOperation,
-    { operation, context, since }: Admitted,
-  ): void => {
+  const subscribe = (stream: HttpStream, known: KnownOperation, { operation, context, since }: Admitted): void => {
     if (!context.identity) throw new FleetgraphError('UNAUTHENTICATED', 'Send "Authorization: Bearer <token>".');
     const { operationName, variables } = operation;
-    stream.follow(engine.subscribe({ document, operationName, variables, context, since }, stream));
+    known.admit(context.identity, variables);
+    stream.follow(engine.subscribe({ document: known.document, operationName, variables, context, since }, stream));
   };
 
   const answerTo = async (

@@ -4,18 +4,22 @@
  */
 import cors from '@fastify/cors';
 import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
+import type { GraphLimits } from '../../platform/config/gateway-settings.js';
 import { FleetgraphError } from '../../platform/errors.js';
 import type { VerifyToken } from '../../platform/identity/verify-token.js';
 import { inSpan } from '../../platform/observability/trace-context.js';
 import { crossSiteMessage, isSimpleContentType } from '../guards/cross-site.js';
 import type { ParseJson } from '../guards/json.js';
 import type { ClientAddressOf } from '../client-address.js';
+import type { KnownOperations } from '../guards/known-operations.js';
+import { deadlineOfBody } from '../guards/slow-body.js';
+import { refuseLargeVariables } from '../guards/variables-size.js';
 import { createContext, type GatewayContext } from '../request-context.js';
 import { createHttpAnswers, type HttpAnswersOptions } from './http-answer.js';
+import { isRecord } from './http-request.js';
 import { createHttpStreams, type HttpStreams, type HttpStreamsOptions } from './http-streams.js';
 import { createLandingPage, prefersPage } from './landing-page.js';
 import { httpOperationOf } from './stream-request.js';
-import { deadlineOfBody } from '../guards/slow-body.js';
 
 /** Where pages may come from that call the API on a development machine: Apollo Sandbox and local front ends. */
 const developmentOrigins = [
@@ -28,17 +32,16 @@ export interface GraphQLRouteOptions {
   readonly verifyToken: VerifyToken;
   readonly production: boolean;
   readonly parseJson: ParseJson;
-  /** How long a body may take to come, milliseconds. */
-  readonly bodyTimeoutMs: number;
-  readonly maxBatch: number;
   readonly clientAddressOf: ClientAddressOf;
+  readonly graph: GraphLimits;
+  readonly knownOperations: KnownOperations | undefined;
   /** What streams and single answers have in common. */
   readonly transport: Omit<HttpStreamsOptions, 'createContext'> & Pick<HttpAnswersOptions, 'executeOnce'>;
 }
 
 /** Adds the route. @returns its streams, to be stopped before the server is. */
 export async function addGraphQLRoute(options: GraphQLRouteOptions): Promise<HttpStreams> {
-  const { app, verifyToken, production, parseJson, transport, maxBatch, bodyTimeoutMs } = options;
+  const { app, verifyToken, production, parseJson, transport, graph, knownOperations } = options;
   const contextOf = async (request: FastifyRequest): Promise<GatewayContext> =>
     createContext(
       {
@@ -60,7 +63,9 @@ export async function addGraphQLRoute(options: GraphQLRouteOptions): Promise<Htt
       return contextOf(request);
     },
   });
-  const answers = createHttpAnswers({ ...transport, createContext: contextOf, production, parseJson, maxBatch });
+  const answers = createHttpAnswers({
+    ...{ ...transport, createContext: contextOf, production, parseJson, maxBatch: graph.batch, knownOperations },
+  });
   const landingPage = production ? undefined : await createLandingPage();
   // In a scope of its own: no other route may be read by pages of other origins.
   await app.register(async (scope) => {
@@ -72,12 +77,14 @@ export async function addGraphQLRoute(options: GraphQLRouteOptions): Promise<Htt
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (_request, body, done) => {
       try {
-        done(null, body === '' ? undefined : parseJson(body, 'The body'));
+        const parsed = body === '' ? undefined : parseJson(body, 'The body');
+        refuseLargeVariables(body.length - queryLength(parsed), graph.variablesBytes);
+        done(null, parsed);
       } catch (error) {
         done(error as FleetgraphError);
       }
     });
-    scope.addHook('preParsing', deadlineOfBody(bodyTimeoutMs));
+    scope.addHook('preParsing', deadlineOfBody(graph.bodyTimeoutMs));
     scope.setErrorHandler<FastifyError | FleetgraphError>((error, request, reply) =>
       answers.refuse(request, reply, requestFault(error, request)),
     );
@@ -94,6 +101,11 @@ export async function addGraphQLRoute(options: GraphQLRouteOptions): Promise<Htt
     });
   });
   return streams;
+}
+
+function queryLength(body: unknown): number {
+  const query = isRecord(body) ? body['query'] : undefined;
+  return typeof query === 'string' ? query.length : 0;
 }
 
 function headerOf(request: FastifyRequest, name: string): string | undefined {

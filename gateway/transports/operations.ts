@@ -1,23 +1,22 @@
 /**
- * From the request of any transport to an operation that may run: parsed, validated and prepared once for each text. What
- * depends on the text alone is kept.
+ * From the request of any transport to an operation that may run: parsed, validated, guarded and prepared once for each text.
+ * What depends on the text alone is kept.
  */
 import {
   getOperationAST,
-  GraphQLError,
   Kind,
   OperationTypeNode,
-  parse,
-  specifiedRules,
-  validate,
   type DocumentNode,
+  type GraphQLError,
   type OperationDefinitionNode,
-  type ValidationRule,
 } from 'graphql';
-import { LRUCache } from 'lru-cache';
 import { FleetgraphError } from '../../platform/errors.js';
+import type { Identity } from '../../platform/identity/identity.js';
 import type { Executor, PreparedOperation } from '../execution/executor.js';
+import type { Restriction } from '../execution/restriction.js';
+import type { Guards, OperationGuard } from '../guards/guards.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
+import { createOperationCache, type CacheBounds } from './operation-cache.js';
 
 export interface OperationRequest {
   readonly query: string;
@@ -30,11 +29,21 @@ export interface KnownOperation {
   readonly isSubscription: boolean;
   /** Whether it asks for the schema and nothing else: it reaches no subgraph. */
   readonly asksForSchemaOnly: boolean;
+  readonly guard: OperationGuard;
+  /**
+   * As this caller may run it with these variables.
+   * @throws FleetgraphError BAD_USER_INPUT, FORBIDDEN, UNAUTHENTICATED if it may not.
+   */
+  admit(identity: Identity | undefined, variables: Readonly<Record<string, unknown>>): Admitted;
+}
+
+export interface Admitted {
+  readonly restriction: Restriction | undefined;
   /** Planned and compiled when it is first wanted. Not for subscriptions. */
   readonly prepared: () => PreparedOperation;
 }
 
-/** @returns the operation, or what is wrong with it. */
+/** @returns the operation, or what is wrong with it. @throws FleetgraphError if it may not run. */
 export type FindOperation = (request: OperationRequest) => KnownOperation | readonly GraphQLError[];
 
 interface KnownDocument {
@@ -43,41 +52,24 @@ interface KnownDocument {
   readonly operations: Map<string | undefined, KnownOperation>;
 }
 
-/** Documents are kept up to this many characters in all. */
-const maxKeptCharacters = 8_000_000;
+/** Callers that may see different parts of one operation. */
+const maxVariants = 32;
 
 export function createOperations(options: {
   supergraph: () => Supergraph;
   prepare: Executor['prepare'];
-  /** Beside those of the GraphQL specification. */
-  rules: readonly ValidationRule[];
-  /** More tokens are refused before the text is parsed whole. */
-  maxTokens: number;
-  /** Whether what is refused is told without names that would have been right. */
-  hideSuggestions?: boolean;
+  guards: Guards;
+  cache?: CacheBounds;
 }): FindOperation {
-  const rules = [...specifiedRules, ...options.rules];
-  const kept = new LRUCache<string, KnownDocument>({
-    maxSize: maxKeptCharacters,
-    sizeCalculation: (_value, text) => text.length + 1,
-  });
+  const { guards, prepare } = options;
+  const kept = createOperationCache<KnownDocument>(options.cache);
 
   const documentOf = (text: string): KnownDocument | readonly GraphQLError[] => {
     const supergraph = options.supergraph();
     const known = kept.get(text);
     if (known?.supergraph === supergraph) return known;
-    let document: DocumentNode;
-    try {
-      document = parse(text, { maxLexicalTokens: options.maxTokens });
-    } catch (error) {
-      if (error instanceof GraphQLError) return [error];
-      throw error;
-    }
-    const faults = validate(supergraph.apiSchema, document, rules, {
-      maxErrors: 20,
-      hideSuggestions: options.hideSuggestions ?? false,
-    });
-    if (faults.length > 0) return faults;
+    const document = guards.parse(text, supergraph);
+    if (!('kind' in document)) return document;
     const made: KnownDocument = { document, supergraph, operations: new Map() };
     kept.set(text, made);
     return made;
@@ -88,31 +80,53 @@ export function createOperations(options: {
     if (!('document' in found)) return found;
     const known = found.operations.get(operationName);
     if (known) return known;
-    const operation = getOperationAST(found.document, operationName);
+    const { document, supergraph } = found;
+    const operation = getOperationAST(document, operationName);
     if (!operation)
       throw new FleetgraphError(
         'BAD_USER_INPUT',
         'The document has no operation of that name, or several and none is named.',
       );
-    const made = knownOperation(found.document, operation, () => options.prepare(found.document, operationName));
+    const made = knownOperation({
+      ...{ document, operation },
+      guard: guards.guard(document, operation, supergraph),
+      prepare: (restriction) => prepare(document, operationName, supergraph, restriction),
+    });
     found.operations.set(operationName, made);
     return made;
   };
 }
 
-function knownOperation(
-  document: DocumentNode,
-  operation: OperationDefinitionNode,
-  prepare: () => PreparedOperation,
-): KnownOperation {
-  let prepared: PreparedOperation | undefined;
+function knownOperation({
+  document,
+  operation,
+  guard,
+  prepare,
+}: {
+  document: DocumentNode;
+  operation: OperationDefinitionNode;
+  guard: OperationGuard;
+  prepare: (restriction: Restriction | undefined) => PreparedOperation;
+}): KnownOperation {
+  const variants = new Map<string, Admitted>();
   return {
     document,
     operation,
+    guard,
     isSubscription: operation.operation === OperationTypeNode.SUBSCRIPTION,
     asksForSchemaOnly: operation.selectionSet.selections.every(
       (selection) => selection.kind === Kind.FIELD && selection.name.value.startsWith('__'),
     ),
-    prepared: () => (prepared ??= prepare()),
+    admit(identity, variables) {
+      guard.admit(variables);
+      const { variant, restriction } = guard.restrictionFor(identity);
+      const known = variants.get(variant);
+      if (known) return known;
+      let prepared: PreparedOperation | undefined;
+      const made: Admitted = { restriction, prepared: () => (prepared ??= prepare(restriction)) };
+      if (variants.size >= maxVariants) variants.clear();
+      variants.set(variant, made);
+      return made;
+    },
   };
 }

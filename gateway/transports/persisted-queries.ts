@@ -7,32 +7,41 @@ import { createHash } from 'node:crypto';
 import { GraphQLError } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { FleetgraphError } from '../../platform/errors.js';
+import type { KnownOperations } from '../guards/known-operations.js';
 import { isRecord, type HttpParameters } from './http-request.js';
 
 export interface PersistedQueries {
   /** The text of the operation. @throws GraphQLError PERSISTED_QUERY_NOT_FOUND, FleetgraphError BAD_USER_INPUT */
-  textOf(parameters: Pick<HttpParameters, 'query' | 'extensions'>): string;
+  textOf(parameters: Pick<HttpParameters, 'query' | 'documentId' | 'extensions'>): string;
 }
 
 /** Characters of texts that are kept in all. */
 const maxKeptCharacters = 4_000_000;
 
-export function createPersistedQueries(): PersistedQueries {
+/** @param known operations that every client may ask for by their id, whether one has sent their text before or not */
+export function createPersistedQueries(known: KnownOperations | undefined): PersistedQueries {
   const texts = new LRUCache<string, string>({
     maxSize: maxKeptCharacters,
     sizeCalculation: (text, hash) => text.length + hash.length,
   });
   return {
-    textOf({ query, extensions }) {
+    textOf({ query, documentId, extensions }) {
       const hash = hashIn(extensions);
+      const text = query === undefined ? known?.byId.get(hash ?? documentId ?? '') : undefined;
+      if (text !== undefined) return text;
       if (hash === undefined) {
+        if (query === undefined && documentId !== undefined)
+          throw new FleetgraphError(
+            'NOT_FOUND',
+            `The gateway knows no operation with the id "${documentId.slice(0, 80)}".`,
+          );
         if (query === undefined)
           throw new FleetgraphError('BAD_USER_INPUT', '"query" is to be the text of an operation.');
         return query;
       }
       if (query === undefined) {
-        const text = texts.get(hash);
-        if (text !== undefined) return text;
+        const sent = texts.get(hash);
+        if (sent !== undefined) return sent;
         throw new GraphQLError('PersistedQueryNotFound', { extensions: { code: 'PERSISTED_QUERY_NOT_FOUND' } });
       }
       if (texts.has(hash) && texts.get(hash) === query) return query;

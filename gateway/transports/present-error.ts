@@ -10,7 +10,8 @@ export function presentError(error: unknown, format: FormatError): GraphQLFormat
   if (original instanceof GraphQLError && original.extensions['code'] === undefined) {
     // Syntax and validation: the operation is at fault, and says so.
     const { locations } = original.toJSON();
-    return { message: original.message, ...(locations ? { locations } : {}), extensions: { code: 'BAD_USER_INPUT' } };
+    const position = locations ? { locations } : {};
+    return format({ message: original.message, ...position, extensions: { code: 'BAD_USER_INPUT' } }, original);
   }
   return format(error instanceof GraphQLError ? error.toJSON() : { message: messageOf(error) }, original);
 }

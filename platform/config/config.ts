@@ -7,6 +7,7 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { StartupError } from '../errors.js';
+import { gatewaySettings, graphLimits, type GraphLimits } from './gateway-settings.js';
 
 /** Hosts that fleetgraph can play, in start order. */
 export const roleNames = ['device', 'actions', 'query', 'gateway', 'relay', 'projector', 'bridge'] as const;
@@ -98,6 +99,7 @@ export const settings = {
   GATEWAY_MAX_CONNECTIONS_PER_TENANT: positiveInteger.default(20_000),
   GATEWAY_MAX_OPERATIONS_PER_CONNECTION: positiveInteger.default(100),
   GATEWAY_TRUSTED_PROXIES: networkList.optional(),
+  ...gatewaySettings,
   EXPLORER: flag.default(true),
   KAFKA_BROKERS: brokerList.optional(),
   KAFKA_TLS: flag.default(false),
@@ -147,6 +149,9 @@ const environment = z.object(settings).superRefine((value, context) => {
   if (value.KAFKA_CA_FILE !== undefined && !value.KAFKA_TLS) fault('KAFKA_CA_FILE', 'needs KAFKA_TLS=true');
   if (value.KAFKA_MIN_INSYNC_REPLICAS > value.KAFKA_REPLICATION_FACTOR) {
     fault('KAFKA_MIN_INSYNC_REPLICAS', 'must not exceed KAFKA_REPLICATION_FACTOR: nothing could be published');
+  }
+  if (value.GATEWAY_PERSISTED_ONLY && value.GATEWAY_PERSISTED_OPERATIONS === undefined) {
+    fault('GATEWAY_PERSISTED_ONLY', 'needs GATEWAY_PERSISTED_OPERATIONS beside it: nothing could be run');
   }
   if (value.MQTT_PASSWORD !== undefined && value.MQTT_USERNAME === undefined) {
     fault('MQTT_PASSWORD', 'needs MQTT_USERNAME beside it');
@@ -255,6 +260,8 @@ export interface Config {
   };
   /** Proxies in front of the gateway, whose `x-forwarded-for` is believed. */
   readonly trustedProxies: readonly string[];
+  /** What the gateway takes of one request, and what it answers. */
+  readonly graph: GraphLimits;
   readonly explorer: boolean;
 }
 
@@ -332,6 +339,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
       operationsPerConnection: value.GATEWAY_MAX_OPERATIONS_PER_CONNECTION,
     },
     trustedProxies: value.GATEWAY_TRUSTED_PROXIES ?? [],
+    graph: graphLimits(value, value.NODE_ENV === 'production'),
     explorer: value.EXPLORER,
   };
 }

@@ -6,15 +6,24 @@ export interface Identity {
   readonly scopes: ReadonlySet<Scope>;
   /** Epoch milliseconds at which the identity ends. */
   readonly expiresAtMs: number;
+  /** What the token says beyond our own scopes, for the fields of a graph that asks for it. */
+  readonly claims?: {
+    /** All scopes, also those that are none of ours. */
+    readonly scopes: ReadonlySet<string>;
+    /** What the issuer has decided (`policies`), for `@policy`. */
+    readonly policies: ReadonlySet<string>;
+  };
 }
 
 /** Whether both may see and do the same. */
 export function sameAuthority(one: Identity, other: Identity): boolean {
-  return (
-    one.tenant === other.tenant &&
-    one.scopes.size === other.scopes.size &&
-    [...one.scopes].every((scope) => other.scopes.has(scope))
-  );
+  return one.tenant === other.tenant && authorityOf(one) === authorityOf(other);
+}
+
+/** All that a token allows in its tenant, as a text: equal for those who may see and do the same. */
+export function authorityOf({ scopes: own, claims }: Identity): string {
+  const [all, policies] = [claims?.scopes ?? own, claims?.policies ?? []];
+  return `${[...all].sort().join(' ')}\n${[...policies].sort().join(' ')}`;
 }
 
 /** The closed list of scopes, with what each allows. */

@@ -60,6 +60,7 @@ export function createTokenVerifier(options: { keys: JWTVerifyGetKey; issuer: st
         subject: payload.sub ?? '',
         scopes: grantOf(payload['scope']),
         expiresAtMs: (payload.exp ?? 0) * 1_000,
+        ...claimsOf(namesIn(payload['scope']), namesIn(payload['policies'])),
       };
     } catch (error) {
       if (error instanceof FleetgraphError) throw error;
@@ -77,6 +78,18 @@ export function createTokenVerifier(options: { keys: JWTVerifyGetKey; issuer: st
       );
     }
   }
+}
+
+/** Kept only where it says more than our own scopes do: there may be ten thousand tokens. */
+function claimsOf(scopes: readonly string[], policies: readonly string[]): Pick<Identity, 'claims'> {
+  if (policies.length === 0 && scopes.every(isScope)) return {};
+  return { claims: { scopes: new Set(scopes), policies: new Set(policies) } };
+}
+
+/** A list, or names with spaces between them as scopes have. */
+function namesIn(claim: unknown): readonly string[] {
+  if (typeof claim === 'string') return claim.split(' ').filter((name) => name !== '');
+  return Array.isArray(claim) ? claim.filter((name) => typeof name === 'string') : [];
 }
 
 /** The token of an `Authorization: Bearer …` header (RFC 6750), or undefined. */

@@ -59,6 +59,10 @@ function objectWriter(code: Code, shape: ResponseShape, fields: readonly FieldSh
   let body = '';
   fields.forEach((field, index) => {
     const key = `${index === 0 ? '' : ','}${JSON.stringify(field.key)}:`;
+    if (field.denial) {
+      body += 'throw unfit;\n';
+      return;
+    }
     if (field.kind === 'typename') {
       if (isObjectType(field.parent)) pending += `${key}${JSON.stringify(field.parent.name)}`;
       else body += 'throw unfit;\n';

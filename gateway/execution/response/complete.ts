@@ -43,7 +43,11 @@ export function complete(shape: ResponseShape, data: JsonObject, introspection: 
     for (const field of fields) {
       const at = [...path, field.key];
       let value: unknown;
-      if (field.kind === 'introspection') value = introspection[field.key];
+      if (field.denial) {
+        const { message, code } = field.denial;
+        errors.push(new GraphQLError(message, { path: at, extensions: { code } }));
+        value = isNonNullType(field.type) ? invalid : null;
+      } else if (field.kind === 'introspection') value = introspection[field.key];
       else if (field.kind === 'data') value = completeValue(field.type, own(object, field.key), field, at);
       else if (isObjectType(type)) value = type.name;
       else {

@@ -13,6 +13,7 @@ import {
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { JsonObject } from '../json.js';
+import type { Restriction } from '../restriction.js';
 import { compileWriter, type Writer } from './compile-writer.js';
 import { complete } from './complete.js';
 import { introspect } from './introspection.js';
@@ -44,13 +45,14 @@ export function compileResponse(
   schema: GraphQLSchema,
   document: DocumentNode,
   operation: OperationDefinitionNode,
+  denials?: Restriction['denials'],
 ): Respond {
   const fragments = new Map(
     document.definitions
       .filter((definition): definition is FragmentDefinitionNode => definition.kind === Kind.FRAGMENT_DEFINITION)
       .map((fragment) => [fragment.name.value, fragment]),
   );
-  const shaped: ShapedOperation = { schema, operation, fragments };
+  const shaped: ShapedOperation = { schema, operation, fragments, denials };
   const conditions = conditionVariables(document);
   const variants = new LRUCache<string, Variant>({ max: maxVariants });
   const variantOf = (variables: Readonly<Record<string, unknown>>): Variant => {

@@ -20,6 +20,7 @@ import {
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from 'graphql';
+import type { Denial, Restriction } from '../restriction.js';
 
 /** The type of an object; an abstract one where the subgraph doesn't know which of its types it is. */
 export type ShapeType = GraphQLObjectType | GraphQLInterfaceType | GraphQLUnionType;
@@ -32,6 +33,8 @@ export interface FieldShape {
   readonly type: GraphQLOutputType;
   readonly kind: 'data' | 'typename' | 'introspection';
   readonly nodes: readonly FieldNode[];
+  /** Why it is not in the answer: the caller may not see it, however it asks for it. */
+  readonly denial: Denial | undefined;
 }
 
 export interface ResponseShape {
@@ -45,10 +48,11 @@ export interface ShapedOperation {
   readonly schema: GraphQLSchema;
   readonly operation: OperationDefinitionNode;
   readonly fragments: ReadonlyMap<string, FragmentDefinitionNode>;
+  readonly denials?: Restriction['denials'] | undefined;
 }
 
 export function responseShape(
-  { schema, operation, fragments }: ShapedOperation,
+  { schema, operation, fragments, denials }: ShapedOperation,
   variables: Readonly<Record<string, unknown>>,
 ): ResponseShape {
   const rootType = schema.getRootType(operation.operation);
@@ -79,7 +83,7 @@ export function responseShape(
     };
     for (const set of sets) visit(set);
     return [...found].map(([key, nodes]) =>
-      fieldShape(key, type, nodes, type === rootType && schema.getQueryType() === type),
+      fieldShape(key, type, nodes, type === rootType && schema.getQueryType() === type, denials),
     );
   };
 
@@ -102,9 +106,18 @@ export function responseShape(
   };
 }
 
-function fieldShape(key: string, parent: ShapeType, nodes: readonly FieldNode[], isQueryRoot: boolean): FieldShape {
-  const name = nodes[0]?.name.value ?? '';
-  const shape = { key, name, parent, nodes };
+function fieldShape(
+  key: string,
+  parent: ShapeType,
+  nodes: readonly FieldNode[],
+  isQueryRoot: boolean,
+  denials: Restriction['denials'] | undefined,
+): FieldShape {
+  const [first] = nodes;
+  const name = first?.name.value ?? '';
+  const isDenied = denials !== undefined && nodes.every((node) => denials.has(node));
+  const denial = isDenied && first ? denials.get(first) : undefined;
+  const shape = { key, name, parent, nodes, denial };
   if (name === TypeNameMetaFieldDef.name) return { ...shape, type: TypeNameMetaFieldDef.type, kind: 'typename' };
   if (isQueryRoot && name === SchemaMetaFieldDef.name)
     return { ...shape, type: SchemaMetaFieldDef.type, kind: 'introspection' };

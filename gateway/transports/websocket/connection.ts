@@ -11,7 +11,7 @@ import type { GraphQLFormattedError } from 'graphql';
 import {
   CloseCode,
   MessageType,
-  parseMessage,
+  validateMessage,
   type ConnectionInitMessage,
   type Message,
   type PingMessage,
@@ -20,6 +20,8 @@ import {
 import { messageOf } from '../../../platform/errors.js';
 import { presentable } from '../../../platform/graphql/errors.js';
 import { sameAuthority, type Identity } from '../../../platform/identity/identity.js';
+import type { ParseJson } from '../../guards/json.js';
+import { TokenBucket } from '../../guards/message-rate.js';
 import type { GatewayContext } from '../../request-context.js';
 import type { Subscription, SubscriptionEngine } from '../../subscriptions/engine.js';
 import type { Subscriber } from '../../subscriptions/member.js';
@@ -46,6 +48,9 @@ export interface ConnectionOptions {
   readonly metrics: GatewayMetrics;
   /** Operations that may run at once on one connection. */
   readonly maxOperations: number;
+  /** Over ten seconds; more at once are let through. */
+  readonly maxMessagesPerSecond: number;
+  readonly parseJson: ParseJson;
   /** Called when the client has shown who it is. @returns a reason to refuse it. */
   readonly onAuthenticated: (connection: Connection, identity: Identity) => string | undefined;
   readonly onClosed: (connection: Connection) => void;
@@ -61,6 +66,7 @@ export class Connection implements OperationConnection, SocketFollower {
   readonly #operations = new Map<string, SocketOperation>();
   #authorization: string | undefined;
   readonly #clientAddress: string | undefined;
+  readonly #rate: TokenBucket;
   #isInitialising = false;
   #isDraining = false;
   identity: Identity | undefined;
@@ -76,6 +82,7 @@ export class Connection implements OperationConnection, SocketFollower {
     this.#socket = socket;
     this.#clientAddress = clientAddress;
     this.#options = options;
+    this.#rate = new TokenBucket(options.maxMessagesPerSecond, this.openedAtMs);
     socket.follow(this);
   }
 
@@ -83,7 +90,7 @@ export class Connection implements OperationConnection, SocketFollower {
   receive(data: Buffer, isBinary: boolean): void {
     this.heardAtMs = Date.now();
     if (isBinary) this.close(CloseCode.BadRequest, 'Messages are text.');
-    else void this.#receive(data.toString('utf8'));
+    else if (this.#mayGoOn()) void this.#receive(data.toString('utf8'));
   }
 
   /** A ping was answered. */
@@ -144,10 +151,19 @@ export class Connection implements OperationConnection, SocketFollower {
     this.usedAtMs = Date.now();
   }
 
+  /** Whoever goes on sending faster than any client needs to is closed, and what it has sent already is not read. */
+  #mayGoOn(): boolean {
+    if (this.#socket.readyState !== this.#socket.OPEN) return false;
+    if (this.#rate.take(this.heardAtMs)) return true;
+    this.#options.metrics.refused.inc({ limit: 'messages_per_second' });
+    this.close(policyViolation, `More than ${this.#options.maxMessagesPerSecond} messages a second.`);
+    return false;
+  }
+
   async #receive(text: string): Promise<void> {
     let message: Message;
     try {
-      message = parseMessage(text);
+      message = validateMessage(this.#options.parseJson(text, 'The message'));
     } catch (error) {
       this.close(CloseCode.BadRequest, `Invalid message: ${messageOf(error)}`);
       return;
@@ -259,9 +275,8 @@ export class Connection implements OperationConnection, SocketFollower {
       operation.error(found.map((fault) => presentError(fault, formatError)));
       return;
     }
-    const { document } = found;
     const variables = payload.variables ?? {};
-    const wish = { document, operationName, variables, extensions: payload.extensions ?? undefined };
+    const wish = { operation: found, operationName, variables, extensions: payload.extensions ?? undefined };
     const context = await this.contextOf(wish);
     if (operation.hasEnded) return;
     if (found.isSubscription) {
@@ -275,7 +290,9 @@ export class Connection implements OperationConnection, SocketFollower {
   }
 
   begin(wish: Wish, context: GatewayContext, since: string | undefined, subscriber: Subscriber): Subscription {
-    const { document, operationName, variables } = wish;
+    const { operation, operationName, variables } = wish;
+    operation.admit(context.identity, variables);
+    const { document } = operation;
     return this.#options.engine.subscribe({ document, operationName, variables, context, since }, subscriber);
   }
 
@@ -298,6 +315,9 @@ export class Connection implements OperationConnection, SocketFollower {
 }
 
 const textFrame = { binary: false } as const;
+
+/** Close code for what goes against the rules of the server (RFC 6455, section 7.4.1). */
+const policyViolation = 1008;
 
 /** The token in a payload: `authorization` (or `Authorization`) with "Bearer …", or `token` without. */
 function authorizationOf(payload: Readonly<Record<string, unknown>> | undefined): string | undefined {

@@ -1,8 +1,9 @@
 /** One operation of a connection: the subscriber that the engine knows, and the frames that the client sees. */
-import type { DocumentNode, GraphQLFormattedError } from 'graphql';
+import type { GraphQLFormattedError } from 'graphql';
 import { MessageType } from 'graphql-ws';
 import type { GatewayContext } from '../../request-context.js';
 import type { Subscription } from '../../subscriptions/engine.js';
+import type { KnownOperation } from '../operations.js';
 import type { Subscriber } from '../../subscriptions/member.js';
 import type { StreamPayload } from '../../subscriptions/payload.js';
 
@@ -22,7 +23,7 @@ export interface OperationConnection {
 
 /** What a client subscribed to: it may have to be begun anew, with another token. */
 export interface Wish {
-  readonly document: DocumentNode;
+  readonly operation: KnownOperation;
   readonly operationName: string | undefined;
   readonly variables: Readonly<Record<string, unknown>>;
   readonly extensions: Readonly<Record<string, unknown>> | undefined;

@@ -5,9 +5,9 @@ import { parse } from 'graphql';
 import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { createJsonParser } from '../../../gateway/guards/json.js';
 import { createGatewayMetrics } from '../../../gateway/gateway-metrics.js';
 import { serveWebSocket, type WebSocketLimits } from '../../../gateway/transports/websocket/websocket.js';
-import type { KnownOperation } from '../../../gateway/transports/operations.js';
 import { eventually } from '../../world/eventually.js';
 import { startGateway, type GatewayWorld } from '../gateway-world.js';
 import { openSocket } from '../protocol-client.js';
@@ -105,10 +105,13 @@ async function serveAlone(limits: Partial<WebSocketLimits>) {
   const transport = serveWebSocket({
     httpServer,
     engine: { subscribe: () => ({ resume() {}, renew() {}, leave() {}, cursor: () => undefined }) },
-    findOperation: () => ({ document: parse('subscription { anything }'), isSubscription: true }) as KnownOperation,
+    findOperation: () =>
+      ({ document: parse('subscription { anything }'), isSubscription: true, admit: () => ({}) }) as never,
     executeOnce: async () => ({ text: '{}', hasData: false, errors: [] }),
     createContext: async () => ({ identity, forwarded: {} }),
     formatError: (formatted) => formatted,
+    maxMessagesPerSecond: 1_000,
+    parseJson: createJsonParser(32),
     metrics: createGatewayMetrics(new Registry()),
     limits: { connections: 100, connectionsPerTenant: 100, operationsPerConnection: 10, ...limits },
   });

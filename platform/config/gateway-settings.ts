@@ -1,0 +1,97 @@
+/** The settings of the gateway's guards: what one request may ask for, and who decides. */
+import { z } from 'zod';
+
+const positiveInteger = z.coerce.number().int().positive();
+const flag = z.enum(['true', 'false', '1', '0']).transform((value) => value === 'true' || value === '1');
+
+/** In the order of the README's table. */
+export const gatewaySettings = {
+  GATEWAY_MAX_BODY_BYTES: positiveInteger.default(4_194_304),
+  GATEWAY_MAX_VARIABLES_BYTES: positiveInteger.default(2_097_152),
+  GATEWAY_MAX_JSON_DEPTH: positiveInteger.max(1_000).default(32),
+  GATEWAY_BODY_TIMEOUT_MS: positiveInteger.default(20_000),
+  GATEWAY_REQUEST_TIMEOUT_MS: positiveInteger.default(60_000),
+  GATEWAY_MAX_BATCH: positiveInteger.default(1),
+  GATEWAY_MAX_TOKENS: positiveInteger.default(15_000),
+  GATEWAY_MAX_DEPTH: positiveInteger.default(15),
+  GATEWAY_MAX_FIELDS: positiveInteger.default(5_000),
+  GATEWAY_MAX_REPETITIONS: positiveInteger.default(20_000),
+  GATEWAY_MAX_ROOT_FIELDS: positiveInteger.default(50),
+  GATEWAY_MAX_ALIASES: positiveInteger.default(200),
+  GATEWAY_MAX_DIRECTIVES: positiveInteger.default(200),
+  GATEWAY_MAX_PAGE_SIZE: positiveInteger.default(1_000),
+  GATEWAY_MAX_COST: positiveInteger.default(250_000),
+  GATEWAY_LIST_SIZE: positiveInteger.default(10),
+  GATEWAY_MAX_ERRORS: positiveInteger.default(100),
+  GATEWAY_MAX_MESSAGES_PER_SECOND: positiveInteger.default(200),
+  GATEWAY_INTROSPECTION: flag.optional(),
+  GATEWAY_AUTHORIZATION: z.enum(['filter', 'refuse']).default('filter'),
+  GATEWAY_PERSISTED_OPERATIONS: z.string().min(1).optional(),
+  GATEWAY_PERSISTED_ONLY: flag.default(false),
+} as const;
+
+/** What the gateway takes of one request, and what it answers. */
+export interface GraphLimits {
+  readonly bodyBytes: number;
+  readonly variablesBytes: number;
+  /** Objects and arrays in each other, in what clients send. */
+  readonly jsonDepth: number;
+  /** For a body to be there. */
+  readonly bodyTimeoutMs: number;
+  /** For an operation to be executed. */
+  readonly requestTimeoutMs: number;
+  /** Operations in one request; 1: no batches. */
+  readonly batch: number;
+  readonly tokens: number;
+  readonly depth: number;
+  /** Of an operation with its fragments put in place. */
+  readonly fields: number;
+  /** Pairs of selections with one name in the answer, which validation compares with each other. */
+  readonly repetitions: number;
+  readonly rootFields: number;
+  readonly aliases: number;
+  readonly directives: number;
+  /** The greatest value of the arguments `first` and `last`. */
+  readonly pageSize: number;
+  readonly cost: number;
+  /** How long a list is taken to be of which nothing says it. */
+  readonly listSize: number;
+  /** In one answer. */
+  readonly errors: number;
+  /** From one WebSocket. */
+  readonly messagesPerSecond: number;
+  readonly introspection: boolean;
+  /** What becomes of an operation with fields that its token may not see. */
+  readonly authorization: 'filter' | 'refuse';
+  /** File or directory with the operations that are known in advance. */
+  readonly persistedOperations: string | undefined;
+  /** Whether no others are run. */
+  readonly persistedOnly: boolean;
+}
+
+export function graphLimits(value: z.output<z.ZodObject<typeof gatewaySettings>>, isProduction: boolean): GraphLimits {
+  return {
+    bodyBytes: value.GATEWAY_MAX_BODY_BYTES,
+    variablesBytes: value.GATEWAY_MAX_VARIABLES_BYTES,
+    jsonDepth: value.GATEWAY_MAX_JSON_DEPTH,
+    bodyTimeoutMs: value.GATEWAY_BODY_TIMEOUT_MS,
+    requestTimeoutMs: value.GATEWAY_REQUEST_TIMEOUT_MS,
+    batch: value.GATEWAY_MAX_BATCH,
+    tokens: value.GATEWAY_MAX_TOKENS,
+    depth: value.GATEWAY_MAX_DEPTH,
+    fields: value.GATEWAY_MAX_FIELDS,
+    repetitions: value.GATEWAY_MAX_REPETITIONS,
+    rootFields: value.GATEWAY_MAX_ROOT_FIELDS,
+    aliases: value.GATEWAY_MAX_ALIASES,
+    directives: value.GATEWAY_MAX_DIRECTIVES,
+    pageSize: value.GATEWAY_MAX_PAGE_SIZE,
+    cost: value.GATEWAY_MAX_COST,
+    listSize: value.GATEWAY_LIST_SIZE,
+    errors: value.GATEWAY_MAX_ERRORS,
+    messagesPerSecond: value.GATEWAY_MAX_MESSAGES_PER_SECOND,
+    introspection: value.GATEWAY_INTROSPECTION ?? !isProduction,
+    authorization: value.GATEWAY_AUTHORIZATION,
+    persistedOperations: value.GATEWAY_PERSISTED_OPERATIONS,
+    persistedOnly: value.GATEWAY_PERSISTED_ONLY,
+  };
+}
