@@ -39,6 +39,10 @@ const commandChange = z.object({
   expiresAt: z.string(),
   result: z.unknown(),
   error: z.string().nullable(),
+  // Not in changes from before there were attempts and progress.
+  attempt: z.int().default(1),
+  progress: z.number().nullable().default(null),
+  progressMessage: z.string().nullable().default(null),
 });
 
 const eventChange = z.object({

@@ -14,6 +14,19 @@ const metricValue = z.union([z.number(), z.boolean(), z.string().max(1_024)]);
 const json = z.json();
 const labels = z.record(z.string(), z.string());
 const dateTime = z.iso.datetime({ offset: true });
+/** Number of the attempt to have a device do a command, from 1. */
+const attempt = z.int().min(1);
+/** How much of a command is done, in percent. */
+const progress = z.number().min(0).max(100);
+
+/** How often a command is tried, and when again. */
+const retryPolicy = z.object({
+  maxAttempts: z.int().min(2),
+  /** How long an attempt waits for a word of the device after it was sent. */
+  answerTimeoutMs: z.int().positive(),
+  /** From the failure of the first attempt to the second; doubled each time. */
+  backoffMs: z.int().positive(),
+});
 
 const metricDefinition = z.object({
   name: metricName,
@@ -84,9 +97,37 @@ const domainEvents = {
     name: z.string(),
     parameters: json,
     expiresAt: dateTime,
+    /** Not tried again if it is left out. */
+    retry: retryPolicy.optional(),
+    /** The job that it is part of. */
+    jobId: id.optional(),
   }),
-  'io.fleetgraph.command.sent.v1': z.object({ commandId: id, deviceId: id }),
+  /** Once for each attempt; the first if it does not say which. */
+  'io.fleetgraph.command.sent.v1': z.object({ commandId: id, deviceId: id, attempt: attempt.optional() }),
   'io.fleetgraph.command.delivered.v1': z.object({ commandId: id, deviceId: id }),
+  'io.fleetgraph.command.progressed.v1': z.object({
+    commandId: id,
+    deviceId: id,
+    progress: progress.optional(),
+    message: z.string().optional(),
+  }),
+  /** The attempt came to nothing, and there will be another at `retryAt`. */
+  'io.fleetgraph.command.attempt-failed.v1': z.object({
+    commandId: id,
+    deviceId: id,
+    attempt,
+    error: z.string(),
+    retryAt: dateTime,
+  }),
+  /** Asks for it again, under the same id: with all that is needed to send it. */
+  'io.fleetgraph.command.retried.v1': z.object({
+    commandId: id,
+    deviceId: id,
+    name: z.string(),
+    parameters: json,
+    expiresAt: dateTime,
+    attempt,
+  }),
   'io.fleetgraph.command.succeeded.v1': z.object({ commandId: id, deviceId: id, result: json }),
   'io.fleetgraph.command.failed.v1': z.object({ commandId: id, deviceId: id, error: z.string() }),
   'io.fleetgraph.command.rejected.v1': z.object({ commandId: id, deviceId: id, error: z.string() }),
@@ -153,6 +194,26 @@ const domainEvents = {
   'io.fleetgraph.dead-letters.replay-requested.v1': deadLetters,
   'io.fleetgraph.dead-letters.discarded.v1': deadLetters,
   'io.fleetgraph.webhook.redelivery-requested.v1': z.object({ webhookId: id, deliveryId: z.string() }),
+  'io.fleetgraph.command-job.requested.v1': z.object({
+    jobId: id,
+    name: z.string(),
+    parameters: json,
+    /** As backbone/devices/label-selector.ts reads it. */
+    selector: z.record(z.string(), json),
+    timeToLiveMs: z.int().positive(),
+    retry: retryPolicy.optional(),
+    maxOpen: z.int().positive().optional(),
+    perSecond: z.int().positive().optional(),
+    /** How many were selected. */
+    devices: z.int(),
+  }),
+  /** Each of its commands has ended. `commands` counts them by status. */
+  'io.fleetgraph.command-job.completed.v1': z.object({
+    jobId: id,
+    refused: z.int(),
+    commands: z.record(z.string(), z.int()),
+  }),
+  'io.fleetgraph.command-job.canceled.v1': z.object({ jobId: id }),
 } as const;
 
 /** What devices send, as the bridge publishes it. Telemetry goes to `fleetgraph.telemetry`, the rest to `fleetgraph.signals`. */
@@ -168,7 +229,13 @@ const deviceMessages = {
   }),
   /** The broker (re)started: whoever was online in a session before this one is offline. One record a partition. */
   'io.fleetgraph.presence.reset.v1': z.object({ session: z.number().nonnegative(), at: epochMs }),
-  'io.fleetgraph.command.dispatched.v1': z.object({ commandId: id, deviceId: id, at: epochMs }),
+  /** The first attempt if it does not say which. */
+  'io.fleetgraph.command.dispatched.v1': z.object({
+    commandId: id,
+    deviceId: id,
+    attempt: attempt.optional(),
+    at: epochMs,
+  }),
   'io.fleetgraph.command.received.v1': z.object({ commandId: id, deviceId: id, at: epochMs }),
   'io.fleetgraph.command.acknowledged.v1': z.object({
     commandId: id,
@@ -176,6 +243,17 @@ const deviceMessages = {
     status: z.enum(['SUCCEEDED', 'FAILED', 'REJECTED']),
     result: json.optional(),
     error: z.string().optional(),
+    /** Of a failure: whether to try again makes sense. */
+    retryable: z.boolean().optional(),
+    /** The attempt that it answers, if the device says so. */
+    attempt: attempt.optional(),
+    at: epochMs,
+  }),
+  'io.fleetgraph.command.progress-reported.v1': z.object({
+    commandId: id,
+    deviceId: id,
+    progress: progress.optional(),
+    message: z.string().optional(),
     at: epochMs,
   }),
   'io.fleetgraph.device.state-reported.v1': z.object({
@@ -210,6 +288,7 @@ export type EventType = keyof typeof catalogue;
 export type DomainEventType = keyof typeof domainEvents;
 export type EventData<T extends EventType> = z.infer<(typeof catalogue)[T]>;
 export type Reading = z.infer<typeof reading>;
+export type RetryPolicy = z.infer<typeof retryPolicy>;
 export type MetricDefinition = z.infer<typeof metricDefinition>;
 
 export const domainEventTypes = Object.keys(domainEvents) as readonly DomainEventType[];

@@ -21,3 +21,12 @@ export async function lockStreams(
     [[...keys]],
   );
 }
+
+/** As `lockStream`, without waiting. @returns whether nobody else held the stream; if so, it is held now. */
+export async function tryLockStream(transaction: Sql, tenant: string, stream: string): Promise<boolean> {
+  const [row] = await transaction.query<{ locked: boolean }>(
+    'SELECT pg_try_advisory_xact_lock(hashtextextended($1::text, 0)) AS locked',
+    [JSON.stringify(['stream', tenant, stream])],
+  );
+  return row?.locked ?? false;
+}

@@ -19,7 +19,7 @@ import type { BridgeMetrics } from '../bridge-metrics.js';
 import type { DurablePublisher } from '../intake/durable-publisher.js';
 import type { DeviceBroker } from '../mqtt/device-broker.js';
 import { createConfirmations } from './confirmations.js';
-import { createUndeliveredCommands, type RequestedCommand } from './undelivered-commands.js';
+import { attemptOf, createUndeliveredCommands, type RequestedCommand } from './undelivered-commands.js';
 
 export interface CommandSender {
   /** Takes up what a bridge before this one left undelivered, and begins to consume; stops and writes what was confirmed. */
@@ -33,7 +33,7 @@ export interface CommandSender {
 }
 
 interface Undelivered {
-  readonly command: RequestedCommand;
+  command: RequestedCommand;
   /** Session that it was last sent in; undefined while it waits. */
   sentIn: number | 'sending' | undefined;
   /** The device came to listen while it was being sent. */
@@ -82,7 +82,10 @@ export function createCommandSender(options: {
       type,
       subject: deviceId,
       tenant: command.tenant,
-      data: { commandId, deviceId, at: Date.now() },
+      data: {
+        ...{ commandId, deviceId, at: Date.now() },
+        ...(type === 'io.fleetgraph.command.dispatched.v1' ? { attempt: attemptOf(command) } : {}),
+      },
       causationid: command.id,
       correlationid: command.correlationid,
       traceparent: command.traceparent,
@@ -105,11 +108,13 @@ export function createCommandSender(options: {
     entry.sentIn = 'sending';
     entry.again = false;
     const session = await broker().send({ tenant: command.tenant, deviceId }, 'command', {
-      payload: JSON.stringify({ id, name, parameters, expiresAt }),
+      payload: JSON.stringify({ id, name, parameters, expiresAt, attempt: attemptOf(command) }),
       correlationId: id,
       expiresAtMs: Date.parse(expiresAt),
     });
-    entry.sentIn = session;
+    // Asked for again in between: it is sent again, as what it is by then.
+    if (entry.command !== command) entry.sentIn = undefined;
+    else entry.sentIn = session;
     if (session === undefined) return false;
     bridgeMetrics.commands.inc({ result: 'dispatched' });
     signal(command, 'io.fleetgraph.command.dispatched.v1');
@@ -141,10 +146,14 @@ export function createCommandSender(options: {
       const { deviceId, commandId } = command.data;
       const known = undelivered.get(deviceId) ?? [];
       const count = perDevice.get(deviceId) ?? known.length;
+      const key = `${commandId}/${attemptOf(command)}`;
+      const sameId = known.find((other) => idOf(other.command) === commandId);
       if (isExpired(command)) bridgeMetrics.commands.inc({ result: 'expired' });
-      else if (admitted.has(commandId) || known.some((other) => other.command.data.commandId === commandId)) continue;
+      else if (admitted.has(key) || (sameId !== undefined && attemptOf(sameId.command) >= attemptOf(command))) continue;
+      // It takes the place of the attempt before.
+      else if (sameId !== undefined) admitted.set(key, command);
       else if (count < maxPerDevice && (count > 0 || undelivered.size + perDevice.size < maxDevices)) {
-        admitted.set(commandId, command);
+        admitted.set(key, command);
         perDevice.set(deviceId, count + 1);
       } else {
         bridgeMetrics.commands.inc({ result: 'overflowed' });
@@ -179,10 +188,25 @@ export function createCommandSender(options: {
     bridgeMetrics.told.inc({ result: session === undefined ? 'unheard' : 'sent' });
   };
 
+  /** Sends again what is asked for again: in its place in the queue if it is still there, or behind the others. */
+  const requestAgain = (command: RequestedCommand): void => {
+    const known = undelivered.get(command.data.deviceId)?.find((other) => idOf(other.command) === idOf(command));
+    if (known === undefined) {
+      request(command);
+      return;
+    }
+    known.command = command;
+    if (known.sentIn !== 'sending') known.sentIn = undefined;
+    void pump(command.data.deviceId);
+  };
+
   const take = (event: Event, kept: ReadonlySet<Event>): void => {
     switch (event.type) {
       case 'io.fleetgraph.command.requested.v1':
         if (kept.has(event)) request(event);
+        return;
+      case 'io.fleetgraph.command.retried.v1':
+        if (kept.has(event)) requestAgain(event);
         return;
       case 'io.fleetgraph.device.desired-state-set.v1':
         void broker().send({ tenant: event.tenant, deviceId: event.data.deviceId }, 'desired', {
@@ -207,6 +231,7 @@ export function createCommandSender(options: {
     topics: [topics.events],
     types: [
       'io.fleetgraph.command.requested.v1',
+      'io.fleetgraph.command.retried.v1',
       ...endings,
       'io.fleetgraph.message.requested.v1',
       'io.fleetgraph.device.desired-state-set.v1',
@@ -215,7 +240,12 @@ export function createCommandSender(options: {
     ],
     async handle(delivered: readonly DeliveredEvent[]) {
       const events = delivered.map(({ event }) => event);
-      const added = admit(events.filter((event) => event.type === 'io.fleetgraph.command.requested.v1'));
+      const added = admit(
+        events.filter(
+          (event) =>
+            event.type === 'io.fleetgraph.command.requested.v1' || event.type === 'io.fleetgraph.command.retried.v1',
+        ),
+      );
       // Durable first: when this fails, the batch comes again and nothing has happened yet.
       await store.change({
         added,
@@ -283,11 +313,12 @@ export function createCommandSender(options: {
     waitsFor: (deviceId) => undelivered.has(deviceId),
     deviceConfirmed({ deviceId }, channel, payload) {
       if (channel !== 'command') return;
-      const { id } = JSON.parse(payload) as { id: string };
-      const entry = undelivered.get(deviceId)?.find(({ command }) => command.data.commandId === id);
-      if (!entry) return;
+      const { id, attempt = 1 } = JSON.parse(payload) as { id: string; attempt?: number };
+      const entry = undelivered.get(deviceId)?.find(({ command }) => idOf(command) === id);
+      // What it has is an attempt before the one that is asked for.
+      if (!entry || attemptOf(entry.command) !== attempt) return;
       forget(deviceId, id);
-      confirmations.add(id);
+      confirmations.add(id, attempt);
       signal(entry.command, 'io.fleetgraph.command.received.v1');
     },
     deviceListens(device, channel, session) {
@@ -303,6 +334,10 @@ export function createCommandSender(options: {
 
 function isEnding(event: Event): event is Ending {
   return (endings as readonly string[]).includes(event.type);
+}
+
+function idOf({ data }: RequestedCommand): string {
+  return data.commandId;
 }
 
 function isExpired({ data }: RequestedCommand): boolean {

@@ -4,7 +4,8 @@ import type { Logger } from '../../platform/observability/logger.js';
 import type { UndeliveredCommands } from './undelivered-commands.js';
 
 export interface Confirmations {
-  add(commandId: string): void;
+  /** The device has this attempt at the command. */
+  add(commandId: string, attempt: number): void;
   /** Writes the rest, once: what can't be written now is sent again after the next start. */
   stop(): Promise<void>;
 }
@@ -13,15 +14,17 @@ const retryMs = 1_000;
 
 export function createConfirmations(options: { store: UndeliveredCommands; log: Logger }): Confirmations {
   const stopped = new AbortController();
-  const confirmed = new Set<string>();
+  /** The last attempt that was confirmed of each command. */
+  const confirmed = new Map<string, number>();
   let running: Promise<void> | undefined;
 
   const writeAll = async (): Promise<void> => {
     while (confirmed.size > 0) {
-      const ids = [...confirmed];
+      const batch = [...confirmed].map(([commandId, attempt]) => ({ commandId, attempt }));
       try {
-        await options.store.change({ added: [], endedCommandIds: ids, endedDeviceIds: [] });
-        for (const id of ids) confirmed.delete(id);
+        await options.store.change({ added: [], endedCommandIds: [], endedDeviceIds: [], confirmed: batch });
+        for (const { commandId, attempt } of batch)
+          if (confirmed.get(commandId) === attempt) confirmed.delete(commandId);
       } catch (error) {
         options.log.warn({ err: error }, 'confirmed commands could not be written down; trying again');
         if (stopped.signal.aborted) break;
@@ -32,8 +35,8 @@ export function createConfirmations(options: { store: UndeliveredCommands; log: 
   };
 
   return {
-    add(commandId) {
-      confirmed.add(commandId);
+    add(commandId, attempt) {
+      confirmed.set(commandId, attempt);
       running ??= writeAll();
     },
     async stop() {

@@ -9,18 +9,17 @@ import type { DeviceProfile } from '../../backbone/devices/device-directory.js';
 import type { UpChannel } from '../../backbone/devices/device-topics.js';
 import type { EventData, EventType } from '../../backbone/events/catalogue.js';
 import { encode, makeEvent, type Event } from '../../backbone/events/envelope.js';
-import { isStorableText, jsonFault, type Json, type JsonObject } from '../../platform/database/storable.js';
+import { jsonFault, type Json, type JsonObject } from '../../platform/database/storable.js';
 import { currentTraceparent } from '../../platform/observability/trace-context.js';
 import { isObject, parseJson, RejectedPayload, type UncheckedReading } from '../decoders/decoder.js';
 import { findDecoder } from '../decoders/decoders.js';
 import type { ArrivalClock } from './arrival-clock.js';
 import { checkReadings, type ReadingLimits } from './check-readings.js';
+import { readAck } from './command-answer.js';
 import type { DurablePublisher } from './durable-publisher.js';
 
 /** Levels of nesting in the data of a device's event. */
 const maxEventDepth = 32;
-/** Levels of nesting in the result of a command. The actions role mends what it can't keep; beyond this nobody can write it. */
-const maxResultDepth = 1_000;
 
 export interface Intake {
   /** Readings as a decoder or a carrier found them. */
@@ -118,59 +117,22 @@ export function createIntake(options: {
         case 'command/ack': {
           const ack = readAck(text);
           const at = clock.stamp(deviceId);
+          if (ack.status === 'IN_PROGRESS')
+            return store(topics.signals, profile, 'io.fleetgraph.command.progress-reported.v1', {
+              ...{ commandId: ack.commandId, deviceId, at },
+              ...(ack.progress === undefined ? {} : { progress: ack.progress }),
+              ...(ack.message === undefined ? {} : { message: ack.message }),
+            });
           if (ack.status === 'RECEIVED')
             return store(topics.signals, profile, 'io.fleetgraph.command.received.v1', {
               ...{ commandId: ack.commandId, deviceId, at },
             });
           return store(topics.signals, profile, 'io.fleetgraph.command.acknowledged.v1', {
-            ...{ ...ack, status: ack.status },
+            ...ack,
             ...{ deviceId, at },
           });
         }
       }
     },
   };
-}
-
-type Acknowledged = EventData<'io.fleetgraph.command.acknowledged.v1'>;
-
-/** The answer to a command. `RECEIVED` is none yet: the device has it and will answer. */
-function readAck(
-  text: string,
-): Omit<Acknowledged, 'deviceId' | 'at' | 'status'> & { readonly status: Acknowledged['status'] | 'RECEIVED' } {
-  const ack = parseJson(text);
-  if (!isObject(ack) || typeof ack['id'] !== 'string' || ack['id'] === '' || ack['id'].length > 128) {
-    throw new RejectedPayload(
-      'wrong_shape',
-      'An acknowledgement is {"id": "…", "status"?: "…", "result"?: …, "error"?: "…"}.',
-    );
-  }
-  if (!isStorableText(ack['id']))
-    throw new RejectedPayload('not_storable', 'The id of an acknowledgement has a character that can not be stored.');
-  const status = ack['status'] ?? 'SUCCEEDED';
-  if (status !== 'SUCCEEDED' && status !== 'FAILED' && status !== 'REJECTED' && status !== 'RECEIVED')
-    throw new RejectedPayload(
-      'wrong_shape',
-      'The status of an acknowledgement is RECEIVED, SUCCEEDED, FAILED or REJECTED.',
-    );
-  const { result, error } = ack;
-  checkResult(result);
-  return {
-    commandId: ack['id'],
-    status,
-    ...(result === undefined ? {} : { result: result as EventData<'io.fleetgraph.command.acknowledged.v1'>['result'] }),
-    ...(typeof error === 'string' ? { error: error.slice(0, 1_024) } : {}),
-  };
-}
-
-/** Level by level, not by recursion, which is what the sender's nesting must not exhaust. @throws RejectedPayload. */
-function checkResult(result: unknown): void {
-  let open = [result];
-  for (let level = 0; open.length > 0; level += 1) {
-    if (level > maxResultDepth)
-      throw new RejectedPayload('not_storable', `The result is nested deeper than ${maxResultDepth} levels.`);
-    if (open.some((item) => typeof item === 'number' && !Number.isFinite(item)))
-      throw new RejectedPayload('not_finite', 'The result has a number that is too large to be one.');
-    open = open.flatMap((item): unknown[] => (typeof item === 'object' && item !== null ? Object.values(item) : []));
-  }
 }

@@ -25,6 +25,9 @@ import { createCommandMutations } from './command/command-mutations.js';
 import { startExpiry, type Expiry } from './command/expiry.js';
 import { createSignalConsumer } from './command/signal-consumer.js';
 import { createEffectConsumer } from './effect/effect-consumer.js';
+import { createJobCounts } from './job/job-page.js';
+import { createJobMutations } from './job/job-mutations.js';
+import { startJobWorker, type JobWorker } from './job/job-worker.js';
 import { startKeyRetention } from '../../backbone/store/key-retention.js';
 import { createDeadLetterMutations } from './dead-letter/dead-letter-mutations.js';
 import { createDeadLetterResolvers } from './dead-letter/dead-letter-resolvers.js';
@@ -66,7 +69,12 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
     createTargetConsumer({ bus, pool, log, metrics, watch }),
     createSignalConsumer({ bus, pool, log, metrics, commandMetrics, wakeRelay }),
   ];
-  const commandOptions = { prisma, sql, watch, wakeRelay, metrics: commandMetrics, findFault: createCommandCheck() };
+  const findFault = createCommandCheck();
+  const jobs = createJobMutations({
+    ...{ prisma, sql, wakeRelay, findFault },
+    wakeWorker: () => jobWorker?.wake(),
+  });
+  const commandOptions = { prisma, sql, watch, wakeRelay, metrics: commandMetrics, findFault };
   const mutations = createCommandMutations({ ...commandOptions, unknownDeviceTimeoutMs: config.consistencyTimeoutMs });
   const deadLetters = createDeadLetterResolvers({ sql, mutations: createDeadLetterMutations({ pool, wakeRelay }) });
   const effects = createEffectConsumer({
@@ -84,6 +92,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
   let server: ApolloServer<ActionsContext> | undefined;
   let expiry: Expiry | undefined;
   let calm: Calm | undefined;
+  let jobWorker: JobWorker | undefined;
   let keyRetention: ReturnType<typeof startKeyRetention> | undefined;
   let port: number | undefined;
 
@@ -92,6 +101,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
     await pool.query('SELECT 1');
     await expiry.ready();
     await calm?.ready();
+    await jobWorker?.ready();
     for (const consumer of consumers) await consumer.ready();
   };
 
@@ -106,6 +116,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
       for (const consumer of consumers) await consumer.start();
       expiry = startExpiry({ pool, metrics: commandMetrics, log, wakeRelay });
       calm = alerts.start();
+      jobWorker = startJobWorker({ pool, findFault, metrics: commandMetrics, log, wakeRelay });
       keyRetention = startKeyRetention({ sql, log, table: 'actions.idempotency_keys' });
       app = createHttpService({ ...service, log, metrics, ready });
       server = await serveSubgraph<ActionsContext>({
@@ -113,7 +124,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
         schema: createSubgraphSchema(
           readFileSync(new URL('schema.graphql', import.meta.url), 'utf8'),
           createResolvers({
-            ...{ sql, mutations, webhooks: webhooks.resolvers, deadLetters },
+            ...{ sql, mutations, jobs, webhooks: webhooks.resolvers, deadLetters },
             ...{ rules: rules.resolvers, alerts: alerts.resolvers },
           }),
         ),
@@ -122,6 +133,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
           commands: createCommandLoaders(sql, base.identity.tenant),
           rules: createRuleLoader(sql, base.identity.tenant),
           alerts: createAlertLoaders(sql, base.identity.tenant),
+          jobCounts: createJobCounts(sql),
         }),
       });
       port = await listen(app, service);
@@ -137,6 +149,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
       for (const consumer of consumers) await consumer.stop();
       await expiry?.stop();
       await calm?.stop();
+      await jobWorker?.stop();
       await keyRetention?.stop();
     },
   };

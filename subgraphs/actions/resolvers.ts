@@ -8,6 +8,7 @@ import type { Alert } from './alert/alert.js';
 import type { AlertsContext, createAlerts, DeviceAlertsArguments } from './alert/alerts.js';
 import type { Command } from './command/command.js';
 import {
+  isPossibleId,
   readCancelCommandInput,
   readSendCommandInput,
   type CancelCommandInput,
@@ -17,12 +18,17 @@ import type { CommandLoaders, DeviceCommandsArguments } from './command/command-
 import type { CommandMutations, CommandReply } from './command/command-mutations.js';
 import type { DeadLetterResolvers } from './dead-letter/dead-letter-resolvers.js';
 import type { WebhookResolvers } from './webhook/webhook-resolvers.js';
+import { findJob, type Job } from './job/job-rows.js';
+import { readSendCommandsInput, type SendCommandsInput } from './job/job-input.js';
+import type { JobMutations, JobReply } from './job/job-mutations.js';
+import { pageOfJobs, progressOf, type JobCounts } from './job/job-page.js';
 import { pageOfCommands, type CommandFilter } from './command/command-page.js';
 import type { createRules } from './rule/rules.js';
 
 /** What the resolvers get. */
 export interface ActionsContext extends AlertsContext {
   readonly commands: CommandLoaders;
+  readonly jobCounts: JobCounts;
 }
 
 /** A reference to a device, as the other subgraphs resolve it. */
@@ -34,12 +40,13 @@ interface DeviceReference {
 export function createResolvers(options: {
   sql: Sql;
   mutations: CommandMutations;
+  jobs: JobMutations;
   webhooks: WebhookResolvers;
   deadLetters: DeadLetterResolvers;
   rules: ReturnType<typeof createRules>['resolvers'];
   alerts: ReturnType<typeof createAlerts>['resolvers'];
 }): Resolvers {
-  const { sql, mutations, webhooks, deadLetters, rules, alerts } = options;
+  const { sql, mutations, jobs, webhooks, deadLetters, rules, alerts } = options;
   return {
     ...webhooks,
     ...deadLetters,
@@ -61,6 +68,17 @@ export function createResolvers(options: {
         args: PageArguments & { filter?: CommandFilter | null },
         { identity }: ActionsContext,
       ): Promise<Connection<Command>> => pageOfCommands(sql, identity.tenant, args),
+      commandJob: async (_: unknown, { id }: { id: string }, { identity }: ActionsContext): Promise<Job | null> =>
+        isPossibleId(id) ? ((await findJob(sql, identity.tenant, id)) ?? null) : null,
+      commandJobs: (_: unknown, args: PageArguments, { identity }: ActionsContext): Promise<Connection<Job>> =>
+        pageOfJobs(sql, identity.tenant, args),
+    },
+
+    CommandJob: {
+      name: ({ order }: Job) => order.name,
+      parameters: ({ order }: Job) => order.parameters,
+      progress: async (job: Job, _: unknown, { jobCounts }: ActionsContext) =>
+        progressOf(job, await jobCounts.load(job.id)),
     },
 
     Mutation: {
@@ -68,6 +86,13 @@ export function createResolvers(options: {
       ...deadLetters.Mutation,
       ...rules.Mutation,
       ...alerts.Mutation,
+      sendCommands: (_: unknown, { input }: { input: SendCommandsInput }, context: ActionsContext): Promise<JobReply> =>
+        jobs.send(context, readSendCommandsInput(input)),
+      cancelCommandJob: (
+        _: unknown,
+        { input }: { input: CancelCommandInput },
+        context: ActionsContext,
+      ): Promise<JobReply> => jobs.cancel(context, readCancelCommandInput(input, 'a job')),
       sendCommand: (
         _: unknown,
         { input }: { input: SendCommandInput },

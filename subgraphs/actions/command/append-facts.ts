@@ -1,9 +1,9 @@
 /** From what was decided to what is stored: facts become events of the command's stream. */
 import { makeEvent, type Event } from '../../../backbone/events/envelope.js';
-import { append } from '../../../backbone/store/event-store.js';
+import { appendAll } from '../../../backbone/store/event-store.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import { streamOf, type Command } from './command.js';
-import type { CommandEventType, CommandFact } from './life-cycle.js';
+import type { CommandEventType, CommandFact } from './command-fact.js';
 
 /** Who or what brought a fact about. */
 export interface Cause {
@@ -28,10 +28,23 @@ export async function appendEvents(
   command: Command,
   events: readonly Event<CommandEventType>[],
 ): Promise<void> {
-  await append(transaction, {
-    tenant: command.tenant,
-    stream: streamOf(command.id),
-    expectedRevision: command.revision - events.length,
-    events,
-  });
+  await appendEventsOfAll(transaction, [{ command, events }]);
+}
+
+/** The same for several commands, in one statement. */
+export async function appendEventsOfAll(
+  transaction: Sql,
+  changes: readonly { readonly command: Command; readonly events: readonly Event<CommandEventType>[] }[],
+): Promise<void> {
+  const moved = changes.filter(({ events }) => events.length > 0);
+  if (moved.length === 0) return;
+  await appendAll(
+    transaction,
+    moved.map(({ command, events }) => ({
+      tenant: command.tenant,
+      stream: streamOf(command.id),
+      expectedRevision: command.revision - events.length,
+      events,
+    })),
+  );
 }

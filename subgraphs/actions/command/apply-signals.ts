@@ -9,13 +9,15 @@ import { appendEvents, eventOf } from './append-facts.js';
 import type { Command } from './command.js';
 import { isPossibleId } from './command-input.js';
 import { lockCommands, saveCommands } from './command-rows.js';
-import { decide, evolve, type CommandEventType, type CommandInput } from './life-cycle.js';
+import type { CommandEventType } from './command-fact.js';
+import { decide, evolve, hold, type CommandInput } from './life-cycle.js';
 import { storableJson, storableText } from '../../../platform/database/storable.js';
 
 export const signalTypes = [
   'io.fleetgraph.command.dispatched.v1',
   'io.fleetgraph.command.received.v1',
   'io.fleetgraph.command.acknowledged.v1',
+  'io.fleetgraph.command.progress-reported.v1',
 ] as const;
 
 /** A signal about a command. */
@@ -54,8 +56,15 @@ export async function applySignals(
       foreign.push(signal);
       continue;
     }
-    for (const fact of decide(command, inputOf(signal, nowMs))) {
-      const change = moved.get(command.id) ?? { command, events: [] };
+    const input = inputOf(signal, nowMs);
+    const facts = decide(command, input);
+    const change = moved.get(command.id) ?? { command, events: [] };
+    if (facts.length === 0) {
+      const held = hold(command, input);
+      if (held === command) continue;
+      change.command = held;
+    }
+    for (const fact of facts) {
       change.command = evolve(change.command, fact);
       change.events.push(
         eventOf(fact, {
@@ -64,9 +73,9 @@ export async function applySignals(
           causationid: signal.id,
         }),
       );
-      moved.set(command.id, change);
-      commands.set(command.id, change.command);
     }
+    moved.set(command.id, change);
+    commands.set(command.id, change.command);
   }
   const changes = [...moved.values()];
   await saveCommands(
@@ -82,17 +91,24 @@ function inputOf(signal: CommandSignal, nowMs: number): CommandInput {
   const atMs = Math.floor(Math.min(signal.data.at, nowMs));
   switch (signal.type) {
     case 'io.fleetgraph.command.dispatched.v1':
-      return { kind: 'dispatched', atMs };
+      return { kind: 'dispatched', atMs, attempt: signal.data.attempt };
     case 'io.fleetgraph.command.received.v1':
       return { kind: 'received', atMs };
     case 'io.fleetgraph.command.acknowledged.v1': {
-      const { status, result, error } = signal.data;
+      const { status, result, error, retryable, attempt } = signal.data;
       const reason = storableText(error ?? 'The device gave no reason.', maxErrorLength);
+      if (status === 'SUCCEEDED')
+        return { kind: 'acknowledged', atMs, answer: { status, result: storableJson(result ?? null) } };
       return {
         kind: 'acknowledged',
         atMs,
-        answer: status === 'SUCCEEDED' ? { status, result: storableJson(result ?? null) } : { status, error: reason },
+        answer: status === 'FAILED' ? { status, error: reason, retryable, attempt } : { status, error: reason },
       };
+    }
+    case 'io.fleetgraph.command.progress-reported.v1': {
+      const { progress, message } = signal.data;
+      const text = message === undefined ? undefined : storableText(message, maxErrorLength);
+      return { kind: 'progress', atMs, report: { progress, message: text } };
     }
   }
 }

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { consistencyTokenOf } from '../../../backbone/events/consistency-token.js';
 import { once } from '../../../backbone/store/idempotency.js';
 import { sqlOfPrisma, type Sql } from '../../../platform/database/sql.js';
-import type { Prisma, PrismaClient } from '../../../platform/database/prisma.js';
+import type { PrismaClient } from '../../../platform/database/prisma.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import type { RequestContext } from '../../../platform/graphql/context.js';
 import { findTarget } from '../target/target-rows.js';
@@ -16,8 +16,9 @@ import { appendEvents, eventOf } from './append-facts.js';
 import { isFinal, type Command } from './command.js';
 import type { CancelRequest, SendRequest } from './command-input.js';
 import type { CommandMetrics } from './command-metrics.js';
-import { findCommands, lockCommand } from './command-rows.js';
-import { decide, evolve, type CommandFact, type CommandInput } from './life-cycle.js';
+import type { CommandFact } from './command-fact.js';
+import { findCommands, insertCommands, lockCommand, saveCommands } from './command-rows.js';
+import { decide, evolve, type CommandInput } from './life-cycle.js';
 
 /** Who asks. */
 export type Caller = Pick<RequestContext, 'identity' | 'traceparent' | 'correlationId' | 'clientAddress'>;
@@ -63,8 +64,6 @@ interface Step {
   readonly eventId: string;
 }
 
-type Transaction = Prisma.TransactionClient;
-
 /** Thrown out of the transaction, which then holds nothing while we wait for the device to become known. */
 class UnknownDevice extends Error {}
 
@@ -76,14 +75,14 @@ export function createCommandMutations(options: CommandMutationsOptions): Comman
     caller: Caller,
     operation: string,
     request: { readonly idempotencyKey: string | undefined },
-    work: (transaction: Transaction, sql: Sql) => Promise<Step>,
+    work: (sql: Sql) => Promise<Step>,
   ): Promise<CommandReply> => {
     const { tenant } = caller.identity;
     let step: Step | undefined;
     const kept = await prisma.$transaction(async (transaction): Promise<KeptReply> => {
       const sql = sqlOfPrisma(transaction);
       const run = async (): Promise<KeptReply> => {
-        step = await work(transaction, sql);
+        step = await work(sql);
         return { commandId: step.command.id, eventId: step.eventId };
       };
       const { idempotencyKey: key, ...rest } = request;
@@ -101,7 +100,7 @@ export function createCommandMutations(options: CommandMutationsOptions): Comman
   };
 
   const sendOnce = (caller: Caller, request: SendRequest): Promise<CommandReply> =>
-    transact(caller, 'sendCommand', request, async (transaction, sql) => {
+    transact(caller, 'sendCommand', request, async (sql) => {
       const { tenant } = caller.identity;
       const target = await findTarget(sql, { tenant, deviceId: request.deviceId });
       if (target?.commands === undefined) throw new UnknownDevice();
@@ -111,14 +110,14 @@ export function createCommandMutations(options: CommandMutationsOptions): Comman
           `The device ${request.deviceId} is decommissioned and takes no commands. Send it to another device.`,
         );
       }
-      const { deviceId, name, parameters, timeToLiveMs } = request;
+      const { deviceId, name, parameters, timeToLiveMs, retry } = request;
       const fault = options.findFault({ typeId: target.typeId, commands: target.commands }, request);
       if (fault !== undefined) throw new FleetgraphError('BAD_USER_INPUT', fault.message, { field: fault.field });
       const step = next(undefined, {
         ...{ kind: 'request', atMs: Date.now(), tenant, commandId: randomUUID() },
-        ...{ deviceId, name, parameters, timeToLiveMs },
+        ...{ deviceId, name, parameters, timeToLiveMs, retry },
       });
-      await insert(transaction, step.command);
+      await insertCommands(sql, [step.command]);
       return { ...step, eventId: await appendStep(sql, caller, step) };
     });
 
@@ -138,7 +137,7 @@ export function createCommandMutations(options: CommandMutationsOptions): Comman
     },
 
     cancel: (caller, request) =>
-      transact(caller, 'cancelCommand', request, async (transaction, sql) => {
+      transact(caller, 'cancelCommand', request, async (sql) => {
         const before = await lockCommand(sql, caller.identity.tenant, request.id);
         if (before === undefined) throw noSuchCommand(request.id);
         if (isFinal(before.status)) {
@@ -148,7 +147,7 @@ export function createCommandMutations(options: CommandMutationsOptions): Comman
           );
         }
         const step = next(before, { kind: 'cancel', atMs: Date.now() });
-        await update(transaction, before, step.command);
+        await saveCommands(sql, [step.command]);
         return { ...step, eventId: await appendStep(sql, caller, step) };
       }),
   };
@@ -172,22 +171,6 @@ async function appendStep(sql: Sql, caller: Caller, step: Omit<Step, 'eventId'>)
   const events = step.facts.map((fact) => eventOf(fact, cause));
   await appendEvents(sql, step.command, events);
   return events.at(-1)?.id ?? '';
-}
-
-async function insert(transaction: Transaction, command: Command): Promise<void> {
-  const { result: _none, parameters, ...row } = command;
-  await transaction.command.create({ data: { ...row, parameters: parameters as Prisma.InputJsonValue } });
-}
-
-async function update(transaction: Transaction, before: Command, after: Command): Promise<void> {
-  const { status, revision, updatedAt, completedAt } = after;
-  const { count } = await transaction.command.updateMany({
-    where: { id: before.id, tenant: before.tenant, revision: before.revision },
-    data: { status, revision, updatedAt, completedAt },
-  });
-  if (count !== 1) {
-    throw new FleetgraphError('CONFLICT', `The command ${before.id} was changed by someone else. Read it and retry.`);
-  }
 }
 
 function noSuchDevice(deviceId: string): FleetgraphError {

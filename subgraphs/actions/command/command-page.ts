@@ -18,6 +18,7 @@ export interface CommandFilter {
   readonly deviceId?: string | null;
   readonly status?: readonly CommandStatus[] | null;
   readonly name?: string | null;
+  readonly jobId?: string | null;
 }
 
 const order = 'commands:newest';
@@ -34,7 +35,8 @@ export async function pageOfCommands(
   const query = queryOf(args, filter?.status);
   const deviceId = given(filter?.deviceId, 'filter.deviceId');
   const name = given(filter?.name, 'filter.name');
-  return pageOf(await listCommands(sql, tenant, { ...query, deviceId, name }), query, args);
+  const jobId = given(filter?.jobId, 'filter.jobId');
+  return pageOf(await listCommands(sql, tenant, { ...query, deviceId, name, jobId }), query, args);
 }
 
 /** What to ask for: one row more than the page has, to know whether there is a next. @throws FleetgraphError BAD_USER_INPUT. */
@@ -44,9 +46,12 @@ export function queryOf(page: PageArguments, statuses?: readonly CommandStatus[]
 
 /** The page from the rows that `query` found. */
 export function pageOf(rows: readonly Command[], query: CommandQuery, page: PageArguments): Connection<Command> {
-  return toConnection(rows, query.limit - 1, page, (command) =>
-    encodeCursor(order, [command.createdAt.getTime(), command.id]),
-  );
+  return toConnection(rows, query.limit - 1, page, cursorOf);
+}
+
+/** Where something that was made is in a list of them, newest first. */
+export function cursorOf({ createdAt, id }: { readonly createdAt: Date; readonly id: string }): string {
+  return encodeCursor(order, [createdAt.getTime(), id]);
 }
 
 function readCursor(cursor: string | null | undefined): CommandQuery['after'] {

@@ -1,11 +1,13 @@
 /** The SQL of the table `actions.commands`. Everything is asked by tenant except by those who act for all: signals, the clock. */
 import { lockStream, lockStreams } from '../../../backbone/store/stream-lock.js';
 import type { Sql } from '../../../platform/database/sql.js';
+import { dueAt } from './attempts.js';
 import { openStatuses, streamOf, type Command, type CommandStatus } from './command.js';
 
 const columns = `id, tenant, device_id AS "deviceId", name, parameters, status::text AS status, revision, created_at AS "createdAt",
   updated_at AS "updatedAt", expires_at AS "expiresAt", sent_at AS "sentAt", delivered_at AS "deliveredAt",
-  completed_at AS "completedAt", result, error`;
+  completed_at AS "completedAt", result, error, job_id AS "jobId", retry, attempt, answer_by AS "answerBy", retry_at AS "retryAt",
+  progress, progress_message AS "progressMessage", progress_at AS "progressAt", pending_progress AS "pendingProgress"`;
 
 /** The tenant's commands with these ids, in no order. */
 export async function findCommands(sql: Sql, tenant: string, ids: readonly string[]): Promise<readonly Command[]> {
@@ -49,12 +51,12 @@ export async function lockCommands(transaction: Sql, keys: readonly CommandKey[]
   );
 }
 
-/** Up to `limit` open commands that are due at `now`, locked; those that someone else has locked are left to them. */
+/** Up to `limit` open commands of which something is due at `now`, locked; those that someone else has locked are left to them. */
 export async function lockDueCommands(transaction: Sql, now: Date, limit: number): Promise<readonly Command[]> {
   return transaction.query<Command>(
     `SELECT ${columns} FROM actions.commands
-     WHERE status = ANY($1::actions.command_status[]) AND expires_at <= $2::timestamptz
-     ORDER BY expires_at LIMIT $3::int FOR UPDATE SKIP LOCKED`,
+     WHERE status = ANY($1::actions.command_status[]) AND due_at <= $2::timestamptz
+     ORDER BY due_at LIMIT $3::int FOR UPDATE SKIP LOCKED`,
     [openStatuses, now, limit],
   );
 }
@@ -64,7 +66,7 @@ export async function nextDueTime(sql: Sql): Promise<Date | undefined> {
   const rows = await sql.query<{ due: Date | null }>(
     `SELECT min(first.due) AS due
      FROM unnest($1::actions.command_status[]) AS open(status)
-     CROSS JOIN LATERAL (SELECT expires_at AS due FROM actions.commands WHERE status = open.status ORDER BY expires_at LIMIT 1) first`,
+     CROSS JOIN LATERAL (SELECT due_at AS due FROM actions.commands WHERE status = open.status ORDER BY due_at LIMIT 1) first`,
     [openStatuses],
   );
   return rows[0]?.due ?? undefined;
@@ -76,11 +78,30 @@ export async function saveCommands(transaction: Sql, commands: readonly Command[
   await transaction.query(
     `UPDATE actions.commands c
      SET status = n.status::actions.command_status, revision = n.revision, updated_at = n."updatedAt", sent_at = n."sentAt",
-         delivered_at = n."deliveredAt", completed_at = n."completedAt", result = nullif(n.result, 'null'::jsonb), error = n.error
+         delivered_at = n."deliveredAt", completed_at = n."completedAt", result = nullif(n.result, 'null'::jsonb), error = n.error,
+         attempt = n.attempt, answer_by = n."answerBy", retry_at = n."retryAt", progress = n.progress,
+         progress_message = n."progressMessage", progress_at = n."progressAt",
+         pending_progress = nullif(n."pendingProgress", 'null'::jsonb), due_at = n."dueAt"
      FROM jsonb_to_recordset($1::jsonb) AS n(id text, status text, revision int, "updatedAt" timestamptz, "sentAt" timestamptz,
-          "deliveredAt" timestamptz, "completedAt" timestamptz, result jsonb, error text)
+          "deliveredAt" timestamptz, "completedAt" timestamptz, result jsonb, error text, attempt int, "answerBy" timestamptz,
+          "retryAt" timestamptz, progress float8, "progressMessage" text, "progressAt" timestamptz, "pendingProgress" jsonb,
+          "dueAt" timestamptz)
      WHERE c.id = n.id`,
-    [JSON.stringify(commands)],
+    [JSON.stringify(commands.map((command) => ({ ...command, dueAt: dueAt(command) })))],
+  );
+}
+
+/** Inserts commands that were requested just now. */
+export async function insertCommands(transaction: Sql, commands: readonly Command[]): Promise<void> {
+  await transaction.query(
+    `INSERT INTO actions.commands (id, tenant, device_id, name, parameters, status, revision, created_at, updated_at, expires_at,
+       job_id, retry, attempt, due_at)
+     SELECT id, tenant, "deviceId", name, parameters, status::actions.command_status, revision, "createdAt", "updatedAt", "expiresAt",
+       "jobId", nullif(retry, 'null'::jsonb), attempt, "dueAt"
+     FROM jsonb_to_recordset($1::jsonb) AS n(id text, tenant text, "deviceId" text, name text, parameters jsonb, status text,
+       revision int, "createdAt" timestamptz, "updatedAt" timestamptz, "expiresAt" timestamptz, "jobId" text, retry jsonb,
+       attempt int, "dueAt" timestamptz)`,
+    [JSON.stringify(commands.map((command) => ({ ...command, dueAt: dueAt(command) })))],
   );
 }
 
@@ -97,10 +118,11 @@ export interface CommandQuery {
 export async function listCommands(
   sql: Sql,
   tenant: string,
-  query: CommandQuery & { readonly deviceId?: string | undefined },
+  query: CommandQuery & { readonly deviceId?: string | undefined; readonly jobId?: string | undefined },
 ): Promise<readonly Command[]> {
   const conditions = conditionsOf(query, [tenant, query.limit]);
   if (query.deviceId !== undefined) conditions.add('device_id = ?::text', query.deviceId);
+  if (query.jobId !== undefined) conditions.add('job_id = ?::text', query.jobId);
   return sql.query<Command>(
     `SELECT ${columns} FROM actions.commands WHERE tenant = $1::text ${conditions.text()}
      ORDER BY created_at DESC, id DESC LIMIT $2::int`,

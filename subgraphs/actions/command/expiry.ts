@@ -1,5 +1,6 @@
 /**
- * The clock of commands: expires those whose time to live has passed without an answer.
+ * The clock of commands: expires those whose time to live has passed without an answer, fails attempts that nobody answered
+ * in time and begins the next, and tells progress that was held back.
  * Any number of instances may run it: each takes due commands that nobody else has locked (SKIP LOCKED), so that a command
  * expires once, and those of a stopped instance are taken by the others. It sleeps until the next command is due, at most
  * a second: a command lives for a second at least, so one that another instance accepts is seen before it is due.
@@ -42,7 +43,7 @@ export function startExpiry(options: {
   const round = async (): Promise<number> => {
     const expired = await expireDue(pool, now());
     for (const { command, events } of expired) metrics.moved(command, events);
-    if (expired.length > 0) options.wakeRelay();
+    if (expired.some(({ events }) => events.length > 0)) options.wakeRelay();
     if (expired.length === batchSize) return 0;
     const due = await nextDueTime(sqlOf(pool));
     const inMs = due === undefined ? longestSleepMs : due.getTime() - now();
@@ -80,7 +81,7 @@ export function startExpiry(options: {
   };
 }
 
-/** Expires up to a batch of commands that are due at `nowMs`, in one transaction. @returns those that it expired. */
+/** Does what is due at `nowMs` with up to a batch of commands, in one transaction. @returns those that it looked at. */
 export async function expireDue(pool: pg.Pool, nowMs: number): Promise<readonly Moved[]> {
   return inTransaction(pool, async (sql) => {
     const due = await lockDueCommands(sql, new Date(nowMs), batchSize);

@@ -10,6 +10,9 @@ import { createStream, type LiveOptions, type Stream } from './stream.js';
 export interface CommandUpdate {
   readonly snapshot: boolean;
   readonly status: string;
+  readonly progress: number | null;
+  readonly progressMessage: string | null;
+  readonly attempt: number;
   readonly command: { readonly id: string };
 }
 
@@ -33,7 +36,7 @@ export function commandStream(
     pending: () => createBoundedChanges(100),
     isState: false,
     tooOld: 'snapshot',
-    payloadOf: ({ payload }) => ({ snapshot: false, status: payload.status, command: { id } }),
+    payloadOf: ({ payload }) => updateOf(payload, false),
     isEnd: ({ payload }) => isFinal(payload.status),
     async hasEnded() {
       const { document } = await readCommand(live.sql, tenant, id);
@@ -42,13 +45,21 @@ export function commandStream(
     async snapshot(_behind, signal) {
       const { document, seq } = await appearance(live.sql, tenant, id, waitMs, signal);
       return {
-        payloads: [{ snapshot: true, status: document.status, command: { id } }],
+        payloads: [updateOf(document, true)],
         seq,
         isEnd: isFinal(document.status),
       };
     },
   });
 }
+
+/** Documents from before there were attempts and progress say nothing of them. */
+function updateOf(document: StoredCommand, snapshot: boolean): CommandUpdate {
+  const { id, status, progress = null, progressMessage = null, attempt = 1 } = document;
+  return { snapshot, status, progress, progressMessage, attempt, command: { id } };
+}
+
+type StoredCommand = Pick<CommandDocument, 'id' | 'status'> & Partial<CommandDocument>;
 
 /** The command, as soon as it is there. */
 async function appearance(

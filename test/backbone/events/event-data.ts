@@ -117,6 +117,9 @@ const alertRule = { ruleName: word, severity, actions } as {
 };
 const digits = fc.bigInt({ min: 0n, max: 10n ** 25n }).map(String);
 
+const attempt = fc.integer({ min: 1, max: 10 });
+const progress = fc.double({ min: 0, max: 100, noNaN: true });
+
 export const dataOf: { readonly [T in EventType]: Arbitrary<EventData<T>> } = {
   'io.fleetgraph.device-type.defined.v1': fc.record(
     {
@@ -142,6 +145,32 @@ export const dataOf: { readonly [T in EventType]: Arbitrary<EventData<T>> } = {
   'io.fleetgraph.command.requested.v1': fc.record({
     ...{ commandId: id, deviceId: id, name: text, parameters: json, expiresAt: dateTime },
   }),
+  'io.fleetgraph.command-job.requested.v1': fc.record(
+    {
+      ...{ jobId: id, name: text, parameters: json, selector: object, timeToLiveMs: count, devices: count },
+      retry: fc.record({ maxAttempts: fc.integer({ min: 2, max: 10 }), answerTimeoutMs: count, backoffMs: count }),
+      ...{ maxOpen: count, perSecond: count },
+    },
+    { requiredKeys: ['jobId', 'name', 'parameters', 'selector', 'timeToLiveMs', 'devices'] },
+  ),
+  'io.fleetgraph.command-job.completed.v1': fc.record({
+    ...{ jobId: id, refused: count, commands: fc.dictionary(fc.constantFrom('FAILED', 'SUCCEEDED'), count) },
+  }),
+  'io.fleetgraph.command-job.canceled.v1': fc.record({ jobId: id }),
+  'io.fleetgraph.command.progressed.v1': fc.record(
+    { commandId: id, deviceId: id, progress, message: text },
+    { requiredKeys: ['commandId', 'deviceId'] },
+  ),
+  'io.fleetgraph.command.attempt-failed.v1': fc.record({
+    ...{ commandId: id, deviceId: id, attempt, error: text, retryAt: dateTime },
+  }),
+  'io.fleetgraph.command.retried.v1': fc.record({
+    ...{ commandId: id, deviceId: id, name: text, parameters: json, expiresAt: dateTime, attempt },
+  }),
+  'io.fleetgraph.command.progress-reported.v1': fc.record(
+    { commandId: id, deviceId: id, progress, message: text, at: epochMs },
+    { requiredKeys: ['commandId', 'deviceId', 'at'] },
+  ),
   'io.fleetgraph.command.sent.v1': command,
   'io.fleetgraph.command.delivered.v1': command,
   'io.fleetgraph.command.succeeded.v1': fc.record({ commandId: id, deviceId: id, result: json }),

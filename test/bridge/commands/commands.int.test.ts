@@ -54,6 +54,7 @@ test('a device that listens gets its command at once; that it was sent and confi
         payload: {
           ...{ id: 'c-1', name: 'setpoint', parameters: { celsius: 21 } },
           expiresAt: (command.data as { expiresAt: string }).expiresAt,
+          attempt: 1,
         },
       },
     ]),
@@ -144,6 +145,55 @@ test('a command whose time has passed, that was canceled, or whose device is gon
   const { client, ids } = await listening(device);
   await eventually(() => expect(ids).toEqual(['t-good']));
   await client.endAsync();
+});
+
+test('a command that is asked for again is sent again with its number, and only its own confirmation ends it', async () => {
+  const device = world.device('tries');
+  const { client, ids } = await listening(device);
+  const attempts: number[] = [];
+  client.on('message', (_topic, payload) =>
+    attempts.push((JSON.parse(payload.toString()) as { attempt: number }).attempt),
+  );
+  const first = requested(device, 't-1');
+  const { name, parameters, expiresAt } = first.data as unknown as { name: string; parameters: never; expiresAt: string };
+  const again = (attempt: number) =>
+    makeEvent({
+      ...{ source: '/actions', type: 'io.fleetgraph.command.retried.v1' as const, subject: device.deviceId },
+      ...{
+        tenant: 'acme',
+        data: { commandId: 't-1', deviceId: device.deviceId, name, parameters, expiresAt, attempt },
+      },
+    });
+  await world.relay(first);
+  await eventually(async () => expect(await undelivered()).not.toContain('t-1'));
+  await world.relay(again(2));
+  await eventually(() => expect(attempts).toEqual([1, 2]));
+  await eventually(async () => expect(await undelivered()).not.toContain('t-1'));
+  await client.endAsync();
+  // While nobody listens, a later attempt takes the place of the one before.
+  await world.relay(requested(device, 't-2'), again(3), again(4));
+  await eventually(async () => {
+    const { rows } = await world.database.pool.query<{ attempt: number }>(
+      "SELECT attempt FROM bridge.undelivered_commands WHERE command_id = 't-1'",
+    );
+    expect(rows).toEqual([{ attempt: 4 }]);
+  });
+  const back = await world.connect(device);
+  const got: unknown[] = [];
+  back.on('message', (_topic, payload) => {
+    const { id, attempt } = JSON.parse(payload.toString()) as { id: string; attempt: number };
+    got.push([id, attempt]);
+  });
+  await back.subscribeAsync(topicOf(device, 'command'), { qos: 1 });
+  await eventually(() =>
+    expect(got).toEqual([
+      ['t-2', 1],
+      ['t-1', 4],
+    ]),
+  );
+  expect(ids).toEqual(['t-1', 't-1']);
+  await eventually(async () => expect(await undelivered()).toEqual([]));
+  await back.endAsync();
 });
 
 test('at most 100 commands wait for a device', async () => {

@@ -12,7 +12,7 @@ import type { Scope } from '../../../platform/identity/identity.js';
 import type { ServiceRole } from '../../../platform/lifecycle/role.js';
 import { createMetrics, type Registry } from '../../../platform/observability/metrics.js';
 import { createActionsRole } from '../../../subgraphs/actions/actions.js';
-import type { CommandFact } from '../../../subgraphs/actions/command/life-cycle.js';
+import type { CommandFact } from '../../../subgraphs/actions/command/command-fact.js';
 import { createDatabase, silentLog, type TestDatabase } from '../../world/database.js';
 import { createTestIssuer, type TestIssuer } from '../../world/identity.js';
 

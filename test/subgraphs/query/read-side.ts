@@ -197,7 +197,9 @@ export async function startReadSide(settings: Readonly<Record<string, string>> =
                   ? data.ruleId
                   : 'webhookId' in data
                     ? data.webhookId
-                    : data.requestId,
+                    : 'jobId' in data
+                      ? data.jobId
+                      : data.requestId,
           tenant,
           actor: 'tester',
           data,

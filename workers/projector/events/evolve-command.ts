@@ -25,13 +25,24 @@ export function evolveCommand(document: CommandDocument | undefined, event: Comm
       expiresAt,
       result: null,
       error: null,
+      attempt: 1,
+      progress: null,
+      progressMessage: null,
     };
   }
   if (document === undefined || isFinal(document.status)) return document;
-  const next: CommandDocument = { ...document, status: statusAfter(event), updatedAt: event.time };
+  const next: CommandDocument = { ...document, status: statusAfter(event, document.status), updatedAt: event.time };
   switch (event.type) {
     case 'io.fleetgraph.command.succeeded.v1':
-      return { ...next, result: event.data.result };
+      return { ...next, result: event.data.result, error: null };
+    case 'io.fleetgraph.command.progressed.v1': {
+      const { progress = document.progress ?? null, message = null } = event.data;
+      return { ...next, progress, progressMessage: message };
+    }
+    case 'io.fleetgraph.command.attempt-failed.v1':
+      return { ...next, error: event.data.error };
+    case 'io.fleetgraph.command.retried.v1':
+      return { ...next, attempt: event.data.attempt, progress: null, progressMessage: null };
     case 'io.fleetgraph.command.failed.v1':
     case 'io.fleetgraph.command.rejected.v1':
       return { ...next, error: event.data.error };
@@ -40,10 +51,18 @@ export function evolveCommand(document: CommandDocument | undefined, event: Comm
   }
 }
 
-function statusAfter(event: Exclude<CommandEvent, Event<'io.fleetgraph.command.requested.v1'>>): CommandStatus {
+function statusAfter(
+  event: Exclude<CommandEvent, Event<'io.fleetgraph.command.requested.v1'>>,
+  before: CommandStatus,
+): CommandStatus {
   switch (event.type) {
     case 'io.fleetgraph.command.sent.v1':
-      return 'SENT';
+      // Sent again, it is no further back than it was.
+      return before === 'QUEUED' ? 'SENT' : before;
+    case 'io.fleetgraph.command.progressed.v1':
+    case 'io.fleetgraph.command.attempt-failed.v1':
+    case 'io.fleetgraph.command.retried.v1':
+      return before;
     case 'io.fleetgraph.command.delivered.v1':
       return 'DELIVERED';
     case 'io.fleetgraph.command.succeeded.v1':
