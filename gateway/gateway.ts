@@ -11,6 +11,7 @@ import { readFile } from 'node:fs/promises';
 import type { JSONWebKeySet } from 'jose';
 import type { Config } from '../platform/config/config.js';
 import { graphqlErrorFormatter } from '../platform/graphql/errors.js';
+import type { ExecuteLocally } from '../platform/graphql/local-execution.js';
 import { createHttpService, listen } from '../platform/http/service.js';
 import type { VerifyToken } from '../platform/identity/verify-token.js';
 import type { ServiceRole } from '../platform/lifecycle/role.js';
@@ -47,6 +48,8 @@ export interface GatewayRoleOptions {
   readonly verifyToken: VerifyToken;
   /** URL of /graphql of each subgraph; asked at the start, when all of them listen. */
   readonly subgraphs: Readonly<Record<SubgraphName, () => string>>;
+  /** Those of them that run in this process: queries and mutations go to them without HTTP. */
+  readonly local?: Readonly<Partial<Record<SubgraphName, ExecuteLocally>>>;
   /** Keys of the development issuer, served at /auth/jwks.json. */
   readonly jwks?: JSONWebKeySet;
   /** Makes a token for the explorer of a development machine. */
@@ -128,7 +131,10 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       const { graph } = config;
       const format = graphqlErrorFormatter(log);
       const formatError = graph.introspection ? format : withoutSuggestions(format);
-      const subgraphs = createSubgraphs({ urls: options.subgraphs, metrics, log });
+      const subgraphs = createSubgraphs({
+        ...{ urls: options.subgraphs, metrics, log },
+        ...(options.local ? { local: options.local } : {}),
+      });
       closeSubgraphs = subgraphs.close;
       const engine = createSubscriptionEngine({
         ...{ supergraph: currentSupergraph, upstreams, subgraphs, log, metrics, formatError },

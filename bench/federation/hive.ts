@@ -35,7 +35,7 @@ export async function startHive(supergraphFile: string, planner: 'javascript' | 
     {
       cwd: directory,
       env: { ...process.env, NODE_ENV: 'production', SUPERGRAPH: supergraphFile, LOG_LEVEL: 'error' },
-      stdio: ['ignore', 'ignore', 'inherit'],
+      stdio: 'ignore',
     },
   );
   const url = `http://127.0.0.1:${port}/graphql`;

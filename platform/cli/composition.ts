@@ -24,6 +24,7 @@ import { isTransientDatabaseError } from '../database/transient.js';
 import { lockDataDirectory } from '../embedded/data-directory.js';
 import { startEmbeddedPostgres } from '../embedded/postgres.js';
 import { codeOf, messageOf, StartupError } from '../errors.js';
+import type { LocalSubgraph } from '../graphql/local-execution.js';
 import { createHttpService, listen } from '../http/service.js';
 import { openDevelopmentIssuer, type DevelopmentIssuer } from '../identity/development-issuer.js';
 import { allScopes } from '../identity/identity.js';
@@ -266,6 +267,9 @@ function makeRoles(names: readonly RoleName[], base: Foundations): Parts {
   const query = has('query') ? createQueryRole(logOf('query')) : undefined;
   const urlOf = (role: ServiceRole | undefined, name: 'device' | 'actions' | 'query') => () =>
     config.subgraphUrls[name] ?? `http://${config.host}:${role?.port() ?? config.ports[name]}/graphql`;
+  // Unless it is said where a subgraph is: then that one is meant.
+  const localOf = (name: 'device' | 'actions' | 'query', role: LocalSubgraph | undefined) =>
+    role && config.subgraphUrls[name] === undefined ? { [name]: role.execute } : {};
   const gateway = has('gateway')
     ? createGatewayRole({
         ...logOf('gateway'),
@@ -274,6 +278,11 @@ function makeRoles(names: readonly RoleName[], base: Foundations): Parts {
           device: urlOf(has('device') ? device : undefined, 'device'),
           actions: urlOf(actions, 'actions'),
           query: urlOf(query, 'query'),
+        },
+        local: {
+          ...localOf('device', has('device') ? device : undefined),
+          ...localOf('actions', actions),
+          ...localOf('query', query),
         },
         ...(issuer
           ? {

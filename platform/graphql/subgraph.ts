@@ -9,16 +9,16 @@ import {
 } from '@apollo/server/plugin/disabled';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { fastifyApolloDrainPlugin, fastifyApolloHandler } from '@as-integrations/fastify';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { randomUUID } from 'node:crypto';
-import { isIP } from 'node:net';
+import type { FastifyInstance } from 'fastify';
 import { defaultFieldResolver, isObjectType, parse, type GraphQLSchema } from 'graphql';
 import { FleetgraphError } from '../errors.js';
 import { isScope, type Scope } from '../identity/identity.js';
-import { bearerToken, type VerifyToken } from '../identity/verify-token.js';
+import type { VerifyToken } from '../identity/verify-token.js';
 import type { Logger } from '../observability/logger.js';
 import type { RequestContext } from './context.js';
 import { graphqlErrorFormatter, presentable, toGraphQLError } from './errors.js';
+import { createLocalExecution, type ExecuteLocally } from './local-execution.js';
+import { requestContext } from './request-context.js';
 
 type SchemaModule = Extract<
   Extract<Parameters<typeof buildSubgraphSchema>[0], readonly unknown[]>[number],
@@ -80,30 +80,6 @@ function authorize(context: RequestContext, required: readonly (readonly Scope[]
   );
 }
 
-/** Makes the context of one HTTP request. @throws FleetgraphError UNAUTHENTICATED without a good token. */
-export async function requestContext(
-  request: Pick<FastifyRequest, 'headers'>,
-  verifyToken: VerifyToken,
-): Promise<RequestContext> {
-  const token = bearerToken(request.headers.authorization);
-  if (token === undefined) throw new FleetgraphError('UNAUTHENTICATED', 'Send "Authorization: Bearer <token>".');
-  const header = (name: string): string | undefined => {
-    const value = request.headers[name];
-    return typeof value === 'string' && value.length <= 512 ? value : undefined;
-  };
-  return {
-    identity: await verifyToken(token),
-    consistencyToken: header('x-fleetgraph-consistency'),
-    traceparent: header('traceparent'),
-    clientAddress: addressIn(header('x-fleetgraph-client-address')),
-    correlationId: header('x-correlation-id') ?? randomUUID(),
-  };
-}
-
-function addressIn(text: string | undefined): string | undefined {
-  return text !== undefined && isIP(text) !== 0 ? text : undefined;
-}
-
 export interface SubgraphServerOptions<Context extends RequestContext> {
   readonly app: FastifyInstance;
   readonly schema: GraphQLSchema;
@@ -115,10 +91,17 @@ export interface SubgraphServerOptions<Context extends RequestContext> {
   readonly plugins?: readonly ApolloServerPlugin<Context>[];
 }
 
+export interface SubgraphServer {
+  /** What a request over HTTP would be answered with, for those in this process. */
+  readonly execute: ExecuteLocally;
+  /** Resolves when what is in hand is answered. */
+  stop(): Promise<void>;
+}
+
 /** Serves the schema at POST /graphql of `app`. Stop the returned server before closing `app`. */
 export async function serveSubgraph<Context extends RequestContext>(
   options: SubgraphServerOptions<Context>,
-): Promise<ApolloServer<Context>> {
+): Promise<SubgraphServer> {
   const server = new ApolloServer<Context>({
     schema: options.schema,
     // The gateway composes from files; SDL and introspection over HTTP are for development only.
@@ -152,5 +135,5 @@ export async function serveSubgraph<Context extends RequestContext>(
       },
     }),
   });
-  return server;
+  return { execute: createLocalExecution(options), stop: () => server.stop() };
 }

@@ -3,7 +3,6 @@
  * all of them go through `command/life-cycle.ts`: the two mutations, what devices say (`command/signal-consumer.ts`) and
  * the clock (`command/expiry.ts`). Which devices there are it hears from their events (`target/`).
  */
-import type { ApolloServer } from '@apollo/server';
 import type { FastifyInstance } from 'fastify';
 import { readFileSync } from 'node:fs';
 import type pg from 'pg';
@@ -12,7 +11,8 @@ import { createRelayWaker } from '../../backbone/store/wake-relay.js';
 import type { Config } from '../../platform/config/config.js';
 import type { PrismaClient } from '../../platform/database/prisma.js';
 import { sqlOf } from '../../platform/database/sql.js';
-import { createSubgraphSchema, serveSubgraph } from '../../platform/graphql/subgraph.js';
+import { notStarted, type LocalSubgraph } from '../../platform/graphql/local-execution.js';
+import { createSubgraphSchema, serveSubgraph, type SubgraphServer } from '../../platform/graphql/subgraph.js';
 import { createHttpService, listen } from '../../platform/http/service.js';
 import type { VerifyToken } from '../../platform/identity/verify-token.js';
 import type { ServiceRole } from '../../platform/lifecycle/role.js';
@@ -51,7 +51,7 @@ export interface ActionsRoleOptions {
 }
 
 /** Makes the role. It serves its graph at POST /graphql of `config.ports.actions`. */
-export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
+export function createActionsRole(options: ActionsRoleOptions): ServiceRole & LocalSubgraph {
   const { config, log, metrics, pool, prisma, bus, verifyToken } = options;
   const sql = sqlOf(pool);
   const wakeRelay = createRelayWaker({ pool, log });
@@ -89,7 +89,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
   consumers.push(effects);
   const service = { name: 'actions', host: config.host, port: config.ports.actions };
   let app: FastifyInstance | undefined;
-  let server: ApolloServer<ActionsContext> | undefined;
+  let server: SubgraphServer | undefined;
   let expiry: Expiry | undefined;
   let calm: Calm | undefined;
   let jobWorker: JobWorker | undefined;
@@ -112,6 +112,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole {
       if (port === undefined) throw new Error('The actions role has no port before it has started.');
       return port;
     },
+    execute: async (request) => (server ? server.execute(request) : notStarted),
     async start() {
       for (const consumer of consumers) await consumer.start();
       expiry = startExpiry({ pool, metrics: commandMetrics, log, wakeRelay });

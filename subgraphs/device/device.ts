@@ -3,7 +3,6 @@
  * device (`credentials/`), what an external broker asks about that (`broker-access/`), and who is connected, as far as the
  * list of devices filters by it (`presence/`).
  */
-import type { ApolloServer } from '@apollo/server';
 import type { FastifyInstance } from 'fastify';
 import { readFileSync } from 'node:fs';
 import type pg from 'pg';
@@ -13,7 +12,8 @@ import { createRelayWaker } from '../../backbone/store/wake-relay.js';
 import type { Config } from '../../platform/config/config.js';
 import type { PrismaClient } from '../../platform/database/prisma.js';
 import { sqlOf } from '../../platform/database/sql.js';
-import { createSubgraphSchema, serveSubgraph } from '../../platform/graphql/subgraph.js';
+import { notStarted, type LocalSubgraph } from '../../platform/graphql/local-execution.js';
+import { createSubgraphSchema, serveSubgraph, type SubgraphServer } from '../../platform/graphql/subgraph.js';
 import { createHttpService, listen } from '../../platform/http/service.js';
 import type { VerifyToken } from '../../platform/identity/verify-token.js';
 import type { ServiceRole } from '../../platform/lifecycle/role.js';
@@ -38,7 +38,9 @@ export interface DeviceRoleOptions {
 }
 
 /** Makes the role. It serves its graph at POST /graphql of `config.ports.device`; `directory` works before the start, too. */
-export function createDeviceRole(options: DeviceRoleOptions): ServiceRole & { readonly directory: DeviceDirectory } {
+export function createDeviceRole(
+  options: DeviceRoleOptions,
+): ServiceRole & LocalSubgraph & { readonly directory: DeviceDirectory } {
   const { config, log, metrics, pool, prisma, bus, verifyToken } = options;
   const sql = sqlOf(pool);
   const wakeRelay = createRelayWaker({ pool, log });
@@ -48,7 +50,7 @@ export function createDeviceRole(options: DeviceRoleOptions): ServiceRole & { re
   ];
   const service = { name: 'device', host: config.host, port: config.ports.device };
   let app: FastifyInstance | undefined;
-  let server: ApolloServer<DeviceContext> | undefined;
+  let server: SubgraphServer | undefined;
   let keyRetention: ReturnType<typeof startKeyRetention> | undefined;
   let port: number | undefined;
 
@@ -66,6 +68,7 @@ export function createDeviceRole(options: DeviceRoleOptions): ServiceRole & { re
       if (port === undefined) throw new Error('The device role has no port before it has started.');
       return port;
     },
+    execute: async (request) => (server ? server.execute(request) : notStarted),
     async start() {
       for (const consumer of consumers) await consumer.start();
       keyRetention = startKeyRetention({ sql, log, table: 'device.idempotency_keys' });

@@ -4,14 +4,14 @@
  * publishes (live/change-feed.ts). It writes nothing.
  */
 import { readFileSync } from 'node:fs';
-import type { ApolloServer } from '@apollo/server';
 import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import type { EventBus } from '../../backbone/bus/event-bus.js';
 import type { Config } from '../../platform/config/config.js';
 import { sqlOf } from '../../platform/database/sql.js';
 import type { RequestContext } from '../../platform/graphql/context.js';
-import { createSubgraphSchema, serveSubgraph } from '../../platform/graphql/subgraph.js';
+import { notStarted, type LocalSubgraph } from '../../platform/graphql/local-execution.js';
+import { createSubgraphSchema, serveSubgraph, type SubgraphServer } from '../../platform/graphql/subgraph.js';
 import { createHttpService, listen } from '../../platform/http/service.js';
 import type { VerifyToken } from '../../platform/identity/verify-token.js';
 import type { ServiceRole } from '../../platform/lifecycle/role.js';
@@ -34,7 +34,7 @@ export interface QueryRoleOptions {
 }
 
 /** Makes the role. It listens on `config.ports.query`. */
-export function createQueryRole(options: QueryRoleOptions): ServiceRole {
+export function createQueryRole(options: QueryRoleOptions): ServiceRole & LocalSubgraph {
   const { config, log, pool, bus, verifyToken } = options;
   const sql = refuseUnstorableText(sqlOf(pool));
   const metrics = createQueryMetrics(options.metrics);
@@ -43,7 +43,7 @@ export function createQueryRole(options: QueryRoleOptions): ServiceRole {
   const production = config.mode === 'production';
 
   let app: FastifyInstance | undefined;
-  let server: ApolloServer<QueryContext> | undefined;
+  let server: SubgraphServer | undefined;
   let endpoint: WebSocketEndpoint | undefined;
   let port: number | undefined;
 
@@ -68,6 +68,7 @@ export function createQueryRole(options: QueryRoleOptions): ServiceRole {
       if (port === undefined) throw new Error('The query role has no port before it has started.');
       return port;
     },
+    execute: async (request) => (server ? server.execute(request) : notStarted),
     async start() {
       await feed.start();
       const schema = createSubgraphSchema(

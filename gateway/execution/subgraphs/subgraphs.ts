@@ -1,9 +1,11 @@
 /** The subgraphs of a gateway by their names in the supergraph: each in this process where it runs here, else over HTTP. */
+import type { ExecuteLocally } from '../../../platform/graphql/local-execution.js';
 import type { Logger } from '../../../platform/observability/logger.js';
 import type { GatewayMetrics } from '../../gateway-metrics.js';
 import { createHttpSubgraph, type HttpSubgraph } from './http-subgraph.js';
+import { createInProcessSubgraph } from './in-process-subgraph.js';
 import { createInFlight, type InFlight } from './in-flight.js';
-import type { Subgraphs } from './subgraph.js';
+import type { Subgraph, Subgraphs } from './subgraph.js';
 
 export interface RunningSubgraphs extends Subgraphs {
   /** What is asked for at the moment; undefined if nothing is shared. */
@@ -17,6 +19,8 @@ const defaultTimeoutMs = 15_000;
 export function createSubgraphs(options: {
   /** Address of each, asked for when it is first needed. */
   readonly urls: Readonly<Record<string, () => string>>;
+  /** Those that run in this process, by the same names: they are asked without HTTP. */
+  readonly local?: Readonly<Record<string, ExecuteLocally>>;
   readonly metrics: Pick<GatewayMetrics, 'fetchSeconds'>;
   readonly log: Logger;
   /** Milliseconds that a subgraph has to answer (default 15,000). */
@@ -26,20 +30,29 @@ export function createSubgraphs(options: {
 }): RunningSubgraphs {
   const { urls, metrics, log, timeoutMs = defaultTimeoutMs } = options;
   const inFlight = options.shares === false ? undefined : createInFlight();
-  const known = new Map<string, HttpSubgraph>();
+  const known = new Map<string, Subgraph>();
+  const overHttp: HttpSubgraph[] = [];
   return {
     inFlight,
     of(name) {
       const found = known.get(name);
       if (found) return found;
+      const execute = options.local?.[name];
+      if (execute) {
+        const onWritten = (): void => inFlight?.renew();
+        const made = createInProcessSubgraph({ name, execute, timeoutMs, metrics, log, onWritten });
+        known.set(name, made);
+        return made;
+      }
       const url = urls[name];
       if (!url) throw new Error(`The supergraph has a subgraph "${name}", whose address the gateway was not given.`);
       const made = createHttpSubgraph({ name, url: url(), timeoutMs, inFlight, metrics, log });
       known.set(name, made);
+      overHttp.push(made);
       return made;
     },
     async close() {
-      await Promise.all([...known.values()].map((subgraph) => subgraph.close()));
+      await Promise.all(overHttp.map((subgraph) => subgraph.close()));
     },
   };
 }
