@@ -13,7 +13,7 @@ import { findAlerts, lockSlots } from './alert-rows.js';
 import { maxComments, type AlertInput } from './life-cycle.js';
 import { moveAlerts, type Moved } from './move-alerts.js';
 
-type Caller = Pick<RequestContext, 'identity' | 'traceparent' | 'correlationId'>;
+type Caller = Pick<RequestContext, 'identity' | 'traceparent' | 'correlationId' | 'clientAddress'>;
 
 export interface AlertReply {
   readonly alert: Alert;
@@ -44,7 +44,8 @@ export function createAlertMutations(options: {
       await lockSlots(sql, [slot]);
       const alert = await find(sql, tenant, id);
       refuse(alert);
-      const cause = { traceparent: caller.traceparent, correlationid: caller.correlationId };
+      const { clientAddress: clientaddress, traceparent, correlationId: correlationid } = caller;
+      const cause = { clientaddress, traceparent, correlationid };
       const moved = await moveAlerts(sql, [{ slot: alert, input, cause, alert }]);
       const eventId = moved.at(-1)?.eventId ?? (await lastEventId(sql, tenant, streamOf(id)));
       return { moved, alert: moved.at(-1)?.alert ?? alert, eventId };

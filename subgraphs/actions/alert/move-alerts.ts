@@ -11,6 +11,7 @@ import { decide, evolve, type AlertEventType, type AlertInput } from './life-cyc
 
 /** Who or what brought it about. */
 export interface Cause {
+  readonly clientaddress?: string | undefined;
   readonly traceparent?: string | undefined;
   readonly correlationid?: string | undefined;
   readonly causationid?: string | undefined;

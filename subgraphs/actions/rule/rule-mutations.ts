@@ -27,7 +27,7 @@ import {
 } from './rule-input.js';
 import { countRules, findRules, lockRule, removeRule, saveRule } from './rule-rows.js';
 
-export type Caller = Pick<RequestContext, 'identity' | 'traceparent' | 'correlationId'>;
+export type Caller = Pick<RequestContext, 'identity' | 'traceparent' | 'correlationId' | 'clientAddress'>;
 
 export interface RuleReply {
   readonly rule: Rule;
@@ -139,6 +139,7 @@ export function createRuleMutations(options: RuleMutationsOptions): RuleMutation
     else if (before !== undefined) await removeRule(sql, before);
     const cause = {
       actor: caller.identity.subject,
+      clientaddress: caller.clientAddress,
       traceparent: caller.traceparent,
       correlationid: caller.correlationId,
     };
