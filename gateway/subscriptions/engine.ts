@@ -7,6 +7,7 @@ import { FleetgraphError, messageOf } from '../../platform/errors.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import type { Subgraphs } from '../execution/subgraphs/subgraph.js';
 import type { GatewayMetrics } from '../gateway-metrics.js';
+import type { Restriction } from '../execution/restriction.js';
 import type { GatewayContext } from '../request-context.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { createEventExecutor } from './execute-event.js';
@@ -20,6 +21,8 @@ import type { Upstreams } from './upstream.js';
 
 export interface SubscriptionRequest {
   readonly document: DocumentNode;
+  /** What of it the client may not see. Whoever shares a stream may see the same. */
+  readonly restriction?: Restriction | undefined;
   readonly operationName: string | undefined;
   readonly variables: Readonly<Record<string, unknown>>;
   readonly context: GatewayContext;
@@ -128,8 +131,8 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
   };
 
   return {
-    subscribe({ document, operationName, variables: given, context, since }, subscriber) {
-      const plan = planSubscription(document, operationName);
+    subscribe({ document, operationName, restriction, variables: given, context, since }, subscriber) {
+      const plan = planSubscription(document, operationName, restriction);
       const { resumption, normalised } = plan;
       const { variableDefinitions = [] } = plan.operation;
       const { errors } = getVariableValues(plan.supergraph.apiSchema, variableDefinitions, given, { maxErrors: 5 });

@@ -32,12 +32,12 @@ export function createEventExecutor(options: { subgraphs: Subgraphs; formatError
   const subgraphs = batchEntities(options.subgraphs);
   const compiled = new WeakMap<SubscriptionPlan, Compiled>();
   const compile = (plan: SubscriptionPlan): Compiled => {
-    const { supergraph, primary, rest, document, operation } = plan;
+    const { supergraph, primary, rest, document, denials, operation } = plan;
     const schema = supergraph.supergraphSchema;
     const made = {
       rewrite: compileRewrites(schema, primary.outputRewrites),
       step: compilePlan(rest, { schema, subgraphs }),
-      respond: compileResponse(supergraph.apiSchema, document, operation),
+      respond: compileResponse(supergraph.apiSchema, document, operation, denials),
     };
     compiled.set(plan, made);
     return made;

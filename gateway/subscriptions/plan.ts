@@ -19,6 +19,7 @@ import {
 import { LRUCache } from 'lru-cache';
 import { FleetgraphError } from '../../platform/errors.js';
 import { refuseUnsupported } from '../execution/refuse-unsupported.js';
+import type { Restriction } from '../execution/restriction.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { normalise, type NormalisedOperation } from './normalise.js';
 
@@ -29,6 +30,8 @@ export interface SubscriptionPlan {
   readonly rest: PlanNode | undefined;
   /** Whether the event is the answer as it is: nothing to fetch, and nothing in it that was not asked for. */
   readonly isWhole: boolean;
+  /** What of it the client may not see, and is not asked for. */
+  readonly denials: Restriction['denials'] | undefined;
   readonly document: DocumentNode;
   readonly operation: OperationDefinitionNode;
   readonly supergraph: Supergraph;
@@ -47,7 +50,11 @@ export interface Resumption {
 /** Name of the variable for `since` in the document of a resumption. */
 export const sinceVariable = 'fleetgraph_since';
 
-export type PlanSubscription = (document: DocumentNode, operationName: string | undefined) => SubscriptionPlan;
+export type PlanSubscription = (
+  document: DocumentNode,
+  operationName: string | undefined,
+  restriction?: Restriction,
+) => SubscriptionPlan;
 
 /** @returns a function that plans validated documents, and throws FleetgraphError BAD_USER_INPUT for what can't be planned. */
 export function createSubscriptionPlanner(options: {
@@ -56,31 +63,38 @@ export function createSubscriptionPlanner(options: {
 }): PlanSubscription {
   const plans = new LRUCache<string, SubscriptionPlan>({ max: options.maxPlans ?? 1_000 });
   const texts = new WeakMap<DocumentNode, string>();
-  return (document, operationName) => {
+  return (document, operationName, restriction) => {
     const supergraph = options.supergraph();
     const text = texts.get(document) ?? print(document);
     texts.set(document, text);
-    const key = `${operationName ?? ''}\n${text}`;
+    const key = `${operationName ?? ''}\n${text}${restriction ? `\n${print(restriction.allowed)}` : ''}`;
     const known = plans.get(key);
     // A plan of a former supergraph must not be run on the new one.
     if (known?.supergraph === supergraph) return known;
-    const made = plan(supergraph, document, operationName);
+    const made = plan(supergraph, document, operationName, restriction);
     plans.set(key, made);
     return made;
   };
 }
 
-function plan(supergraph: Supergraph, document: DocumentNode, operationName: string | undefined): SubscriptionPlan {
+function plan(
+  supergraph: Supergraph,
+  document: DocumentNode,
+  operationName: string | undefined,
+  restriction: Restriction | undefined,
+): SubscriptionPlan {
   const client = getOperationAST(document, operationName);
   if (!client) throw new FleetgraphError('BAD_USER_INPUT', 'The document has no operation of that name.');
   refuseUnsupported(document, client);
   refuseConditionalRoot(client);
   const operation = operationFromDocument(
     supergraph.federatedApiSchema,
-    document,
+    restriction?.allowed ?? document,
     operationName === undefined ? {} : { operationName },
   );
   const { node } = supergraph.planner.buildQueryPlan(operation);
+  const [denial] = restriction?.denials.values() ?? [];
+  if (node?.kind !== 'Subscription' && denial) throw new FleetgraphError(denial.code, denial.message);
   if (node?.kind !== 'Subscription')
     throw new FleetgraphError(
       'BAD_USER_INPUT',
@@ -91,9 +105,10 @@ function plan(supergraph: Supergraph, document: DocumentNode, operationName: str
   return {
     primary,
     rest,
-    isWhole: rest === undefined && asksForTheSame(client, fragmentsOf(document), primary),
+    isWhole: rest === undefined && !restriction && asksForTheSame(client, fragmentsOf(document), primary),
     document,
     operation: client,
+    denials: restriction?.denials,
     supergraph,
     normalised: normalise(document, client, resumption ? 'since' : undefined),
     resumption,

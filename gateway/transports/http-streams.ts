@@ -119,8 +119,10 @@ export function createHttpStreams(options: HttpStreamsOptions): HttpStreams {
   const subscribe = (stream: HttpStream, known: KnownOperation, { operation, context, since }: Admitted): void => {
     if (!context.identity) throw new FleetgraphError('UNAUTHENTICATED', 'Send "Authorization: Bearer <token>".');
     const { operationName, variables } = operation;
-    known.admit(context.identity, variables);
-    stream.follow(engine.subscribe({ document: known.document, operationName, variables, context, since }, stream));
+    const { restriction } = known.admit(context.identity, variables);
+    stream.follow(
+      engine.subscribe({ document: known.document, restriction, operationName, variables, context, since }, stream),
+    );
   };
 
   const answerTo = async (

@@ -291,9 +291,12 @@ export class Connection implements OperationConnection, SocketFollower {
 
   begin(wish: Wish, context: GatewayContext, since: string | undefined, subscriber: Subscriber): Subscription {
     const { operation, operationName, variables } = wish;
-    operation.admit(context.identity, variables);
+    const { restriction } = operation.admit(context.identity, variables);
     const { document } = operation;
-    return this.#options.engine.subscribe({ document, operationName, variables, context, since }, subscriber);
+    return this.#options.engine.subscribe(
+      { document, restriction, operationName, variables, context, since },
+      subscriber,
+    );
   }
 
   contextOf({ extensions }: Wish): Promise<GatewayContext> {

@@ -1,6 +1,7 @@
 /** What a token may not see is an error in its place, for every instance of it, and no subgraph hears of it. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Scope } from '../../../platform/identity/identity.js';
+import { eventually } from '../../world/eventually.js';
 import { startGateway, type GatewayWorld } from '../gateway-world.js';
 import type { Payload } from '../protocol-client.js';
 
@@ -78,6 +79,21 @@ test('a subscription to what a token may not see is refused, and subscribes to n
   client.subscribe('s', 'subscription { deviceState(deviceId: "boiler") { cursor } }');
   expect((await client.error('s'))[0]?.extensions).toEqual({ code: 'FORBIDDEN' });
   expect(world.subgraphs.live.open).toEqual([]);
+});
+
+test('a part of a subscription that a token may not see is an error in each payload, and is not fetched', async () => {
+  const client = await world.socket({ scopes: ['device:read', 'telemetry:read'] });
+  const query =
+    'subscription { deviceState(deviceId: "boiler") { cursor device { name commands { edges { cursor } } } } }';
+  client.subscribe('s', query);
+  await eventually(() => expect(world.subgraphs.live.open).toHaveLength(1));
+  world.subgraphs.live.push({ cursor: 'c1', snapshot: false, device: { id: 'boiler' } });
+  const payload = await client.payload('s');
+  expect(payload.errors).toMatchObject([
+    { path: ['deviceState', 'device', 'commands'], extensions: { code: 'FORBIDDEN' } },
+  ]);
+  expect(world.subgraphs.seen.filter(({ subgraph }) => subgraph === 'actions')).toEqual([]);
+  await world.disconnect();
 });
 
 test('by a setting an operation is refused as a whole', async () => {
