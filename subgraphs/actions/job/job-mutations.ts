@@ -137,7 +137,8 @@ async function countDevices(
 }
 
 function causeOf(caller: Caller) {
-  return { actor: caller.identity.subject, traceparent: caller.traceparent, correlationid: caller.correlationId };
+  const { identity, clientAddress: clientaddress, traceparent, correlationId: correlationid } = caller;
+  return { actor: identity.subject, clientaddress, traceparent, correlationid };
 }
 
 function noSuchJob(id: string): FleetgraphError {
