@@ -50,7 +50,7 @@ export function createGatewayMetrics(registry: Registry) {
     }),
     ended: new Counter({
       name: 'fleetgraph_gateway_subscriptions_ended_total',
-      help: 'Subscriptions that ended, by reason: complete, error, lagged, left.',
+      help: 'Subscriptions that ended, by reason: complete, error, lagged, left, expired, stopping.',
       labelNames: ['reason'],
       registers,
     }),

@@ -30,6 +30,9 @@ export interface SubscriptionRequest {
   readonly since?: string | undefined;
 }
 
+/** Why a client is gone: by itself, because its token has expired, or because the gateway stops. */
+export type Departure = 'left' | 'expired' | 'stopping';
+
 /** A client's hold on its subscription. */
 export interface Subscription {
   /** The client has room again, after it said that it had none. */
@@ -37,7 +40,7 @@ export interface Subscription {
   /** The client has a new token, with which it may see the same. */
   renew(context: GatewayContext): void;
   /** The client is gone. Nothing comes any more. */
-  leave(): void;
+  leave(why?: Departure): void;
   /** Cursor of the last payload that was sent; undefined if its field has none. */
   cursor(): string | undefined;
 }
@@ -122,9 +125,9 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
     stream.join(member);
   };
 
-  const leave = (member: Member): void => {
+  const leave = (member: Member, reason: Departure): void => {
     if (member.hasEnded) return;
-    metrics.ended.inc({ reason: 'left' });
+    metrics.ended.inc({ reason });
     member.leave();
     if (streamOf.has(member)) forget(member);
     else metrics.subscriptions.dec();
@@ -158,9 +161,9 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
 // One for each client: methods on a prototype, not closures.
 class Hold implements Subscription {
   readonly #member: Member;
-  readonly #leave: (member: Member) => void;
+  readonly #leave: (member: Member, why: Departure) => void;
 
-  constructor(member: Member, leave: (member: Member) => void) {
+  constructor(member: Member, leave: (member: Member, why: Departure) => void) {
     this.#member = member;
     this.#leave = leave;
   }
@@ -173,8 +176,8 @@ class Hold implements Subscription {
     this.#member.context = context;
   }
 
-  leave(): void {
-    this.#leave(this.#member);
+  leave(why: Departure = 'left'): void {
+    this.#leave(this.#member, why);
   }
 
   cursor(): string | undefined {

@@ -4,7 +4,7 @@
  */
 import type { GraphQLFormattedError } from 'graphql';
 import type { ServerResponse } from 'node:http';
-import type { Subscription } from '../subscriptions/engine.js';
+import type { Departure, Subscription } from '../subscriptions/engine.js';
 import type { Subscriber } from '../subscriptions/member.js';
 import type { StreamPayload } from '../subscriptions/payload.js';
 import type { MediaRange } from './stream-request.js';
@@ -95,6 +95,7 @@ export class HttpStream implements Subscriber {
       this.#format.interruption([
         this.#ending('UNAVAILABLE', 'The gateway is stopping. Subscribe again: another goes on.'),
       ]),
+      'stopping',
     );
   }
 
@@ -110,9 +111,11 @@ export class HttpStream implements Subscriber {
     }
     if (!this.isOpen) return;
     if (this.isSubscribed && now >= this.#expiresAtMs) {
-      this.error([
-        this.#ending('UNAUTHENTICATED', 'The token has expired. Get a new one and subscribe again with it.'),
-      ]);
+      const error = this.#ending(
+        'UNAUTHENTICATED',
+        'The token has expired. Get a new one and subscribe again with it.',
+      );
+      this.#end(this.#format.failure([error]), 'expired');
     } else if (this.#unreadSinceMs === undefined && now - this.#writtenAtMs >= this.#format.heartbeatMs) {
       this.#write(this.#format.heartbeat);
     }
@@ -131,16 +134,16 @@ export class HttpStream implements Subscriber {
     return hasRoom;
   }
 
-  #end(last: string): void {
-    this.#leave();
+  #end(last: string, why?: Departure): void {
+    this.#leave(why);
     if (!this.isOpen) return;
     this.#unreadSinceMs ??= Date.now();
     this.#response.end(last);
   }
 
-  #leave(): void {
+  #leave(why?: Departure): void {
     const subscription = this.#subscription;
     this.#subscription = undefined;
-    subscription?.leave();
+    subscription?.leave(why);
   }
 }

@@ -24,8 +24,8 @@ export interface GatewayWorld extends AsyncDisposable {
   socket(as?: { tenant?: string; scopes?: readonly Scope[]; lifetimeSeconds?: number }): Promise<ProtocolClient>;
   /** Breaks every socket, whose streams then end. */
   disconnect(): Promise<void>;
-  /** Sum of a metric over its labels. */
-  metric(name: string): Promise<number>;
+  /** Sum of a metric over its labels; over those with this `reason` if one is given. */
+  metric(name: string, reason?: string): Promise<number>;
 }
 
 export interface AskOptions {
@@ -87,9 +87,11 @@ export async function startGateway(
       for (const { socket } of clients) socket.terminate();
       await eventually(() => expect(subgraphs.live.open).toEqual([]));
     },
-    async metric(name) {
+    async metric(name, reason) {
       const { values } = (await metrics.getSingleMetric(name)?.get()) ?? { values: [] };
-      return values.reduce((sum, { value }) => sum + value, 0);
+      return values
+        .filter(({ labels }) => reason === undefined || (labels as { reason?: string }).reason === reason)
+        .reduce((sum, { value }) => sum + value, 0);
     },
     async [Symbol.asyncDispose]() {
       for (const { socket } of clients) socket.terminate();

@@ -23,7 +23,7 @@ import { sameAuthority, type Identity } from '../../../platform/identity/identit
 import type { ParseJson } from '../../guards/json.js';
 import { TokenBucket } from '../../guards/message-rate.js';
 import type { GatewayContext } from '../../request-context.js';
-import type { Subscription, SubscriptionEngine } from '../../subscriptions/engine.js';
+import type { Departure, Subscription, SubscriptionEngine } from '../../subscriptions/engine.js';
 import type { Subscriber } from '../../subscriptions/member.js';
 import type { GatewayMetrics } from '../../gateway-metrics.js';
 import type { ExecuteOnce } from '../execute-once.js';
@@ -113,8 +113,8 @@ export class Connection implements OperationConnection, SocketFollower {
     return this.#operations.size;
   }
 
-  close(code: number, reason: string): void {
-    this.#leaveAll();
+  close(code: number, reason: string, why?: Departure): void {
+    this.#leaveAll(why);
     this.#socket.close(code, closeReason(reason));
   }
 
@@ -311,8 +311,8 @@ export class Connection implements OperationConnection, SocketFollower {
     this.send(JSON.stringify({ id, type: MessageType.Error, payload: errors }));
   }
 
-  #leaveAll(): void {
-    for (const operation of this.#operations.values()) operation.leave();
+  #leaveAll(why?: Departure): void {
+    for (const operation of this.#operations.values()) operation.leave(why);
     this.#operations.clear();
   }
 }

@@ -2,7 +2,7 @@
 import type { GraphQLFormattedError } from 'graphql';
 import { MessageType } from 'graphql-ws';
 import type { GatewayContext } from '../../request-context.js';
-import type { Subscription } from '../../subscriptions/engine.js';
+import type { Departure, Subscription } from '../../subscriptions/engine.js';
 import type { KnownOperation } from '../operations.js';
 import type { Subscriber } from '../../subscriptions/member.js';
 import type { StreamPayload } from '../../subscriptions/payload.js';
@@ -93,9 +93,9 @@ export class SocketOperation implements Subscriber {
   }
 
   /** The client wants no more of it. */
-  leave(): void {
+  leave(why?: Departure): void {
     this.hasEnded = true;
-    this.#subscription?.leave();
+    this.#subscription?.leave(why);
     this.#subscription = undefined;
   }
 

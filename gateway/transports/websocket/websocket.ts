@@ -134,7 +134,7 @@ export function serveWebSocket(
       if (now - connection.openedAtMs > limits.initTimeoutMs)
         connection.close(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout');
     } else if (identity.expiresAtMs <= now) {
-      connection.close(CloseCode.Forbidden, 'The token has expired. Get a new one and connect again.');
+      connection.close(CloseCode.Forbidden, 'The token has expired. Get a new one and connect again.', 'expired');
     } else if (connection.operationCount === 0 && now - connection.usedAtMs > limits.idleMs) {
       connection.close(1000, 'No operation for a long time. Connect again when there is one.');
     }
@@ -153,7 +153,7 @@ export function serveWebSocket(
         const due = (index / waiting.length) * spreadMs;
         const early = due - (performance.now() - startedAt);
         if (early > 5) await pause(early);
-        connection.close(1001, 'Going away');
+        connection.close(1001, 'Going away', 'stopping');
       }
       // A client that doesn't answer the close frame must not hold the shutdown up.
       const deadline = performance.now() + closeTimeoutMs;

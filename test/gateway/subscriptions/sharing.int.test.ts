@@ -91,6 +91,7 @@ test('a stream outlives the token that it began with, as long as one of its clie
   long.subscribe('s', watch);
   await eventually(async () => expect(await subscriptions()).toBe(2));
   expect((await short.closed).code).toBe(4403);
+  expect(await world.metric('fleetgraph_gateway_subscriptions_ended_total', 'expired')).toBeGreaterThan(0);
   await eventually(() => {
     const resumed = world.subgraphs.live.open.at(-1);
     expect(resumed?.args).toMatchObject({ since: expect.any(String) as string });

@@ -166,6 +166,7 @@ test('when the token expires, the stream says so and ends', async () => {
   expect(results(stream).at(-1)?.errors?.[0]?.extensions.code).toBe('UNAUTHENTICATED');
   expect(events(stream).at(-1)?.event).toBe('complete');
   expect(await world.metric('fleetgraph_gateway_subscriptions')).toBe(0);
+  expect(await world.metric('fleetgraph_gateway_subscriptions_ended_total', 'expired')).toBeGreaterThan(0);
 });
 
 test('when the client goes, its subscription ends', async () => {

@@ -188,6 +188,7 @@ test('a stop closes every socket with 1001, soon, also where a client does not a
   silent.socket.pause();
   await within(own.gateway.stop(), 8_000, 'stopping');
   expect((await ended(client)).code).toBe(1001);
+  expect(await own.metric('fleetgraph_gateway_subscriptions_ended_total', 'stopping')).toBe(1);
   await eventually(() => expect(own.subgraphs.live.open).toEqual([]));
   await expect(openSocket(`${own.url}/graphql`, {})).rejects.toThrow();
   await own[Symbol.asyncDispose]();
