@@ -45,6 +45,20 @@ const commandChange = z.object({
   progressMessage: z.string().nullable().default(null),
 });
 
+const alertChange = z.object({
+  id: z.string(),
+  deviceId: z.string(),
+  ruleId: z.string(),
+  ruleName: z.string(),
+  severity: z.enum(['INFO', 'WARNING', 'CRITICAL']),
+  status: z.enum(['ACTIVE', 'CLEARED']),
+  acknowledged: z.boolean(),
+  count: z.int(),
+  firstAt: z.string(),
+  lastAt: z.string(),
+  clearedAt: z.string().nullable(),
+});
+
 const eventChange = z.object({
   id: z.string(),
   type: z.string(),
@@ -59,7 +73,7 @@ const eventChange = z.object({
   causationId: z.string().nullable(),
 });
 
-const payloads = { device: deviceChange, command: commandChange, event: eventChange } as const;
+const payloads = { device: deviceChange, command: commandChange, alert: alertChange, event: eventChange } as const;
 
 export type Entity = keyof typeof payloads;
 /** State of a device after a change, with the readings that were new. */
@@ -68,6 +82,8 @@ export type LatestMetrics = z.infer<typeof latestMetrics>;
 /** A command as the graph shows it. */
 export type CommandDocument = z.infer<typeof commandChange>;
 export type CommandStatus = CommandDocument['status'];
+/** An alert as filters and subscriptions look at it. */
+export type AlertDocument = z.infer<typeof alertChange>;
 /** An entry of the event log. */
 export type LoggedEvent = z.infer<typeof eventChange>;
 
@@ -75,7 +91,7 @@ interface ChangeOf<E extends Entity> {
   readonly tenant: string;
   readonly seq: bigint;
   readonly entity: E;
-  /** Id of the device, command or event. */
+  /** Id of the device, command, alert or event. */
   readonly id: string;
   readonly version: bigint;
   /** When it was committed, RFC 3339. */

@@ -2,6 +2,7 @@
  * From a condition as it was written to one that can be asked. What is wrong with it is said here, once, with its field; what
  * has passed can be evaluated without surprises but one: a device that sends a value of another type than it should.
  */
+import { createHash } from 'node:crypto';
 import type { RuleCondition, RuleDefinition, RuleTerm } from './definition.js';
 import {
   compileExpression,
@@ -88,7 +89,7 @@ export function compileRule(definition: RuleDefinition): CompiledRule {
   return {
     ...compileCondition(definition.condition),
     definition,
-    fingerprint: JSON.stringify(definition.condition),
+    fingerprint: createHash('sha256').update(JSON.stringify(definition.condition)).digest('base64url').slice(0, 12),
   };
 }
 

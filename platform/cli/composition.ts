@@ -15,6 +15,7 @@ import { createGatewayRole } from '../../gateway/gateway.js';
 import { createActionsRole } from '../../subgraphs/actions/actions.js';
 import { createDeviceRole } from '../../subgraphs/device/device.js';
 import { createQueryRole } from '../../subgraphs/query/query.js';
+import { createOrchestratorRole } from '../../workers/orchestrator/orchestrator.js';
 import { createProjectorRole } from '../../workers/projector/projector.js';
 import { roleNames, type Config, type RoleName } from '../config/config.js';
 import { migrate } from '../database/migrate.js';
@@ -300,9 +301,10 @@ function makeRoles(names: readonly RoleName[], base: Foundations): Parts {
     : undefined;
   const relay = has('relay') ? createRelayRole({ ...logOf('relay'), pool: base.backbonePool }) : undefined;
   const projector = has('projector') ? createProjectorRole(logOf('projector')) : undefined;
+  const orchestrator = has('orchestrator') ? createOrchestratorRole(logOf('orchestrator')) : undefined;
   const directory: DeviceDirectory | undefined = device?.directory;
   const bridge = has('bridge') && directory ? createBridgeRole({ ...logOf('bridge'), directory }) : undefined;
-  const ordered = [has('device') ? device : undefined, actions, query, gateway, relay, projector, bridge];
+  const ordered = [has('device') ? device : undefined, actions, query, gateway, relay, projector, orchestrator, bridge];
   return {
     ordered: ordered.filter((role) => role !== undefined),
     subgraphs: {

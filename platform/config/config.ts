@@ -10,7 +10,16 @@ import { StartupError } from '../errors.js';
 import { gatewaySettings, graphLimits, type GraphLimits } from './gateway-settings.js';
 
 /** Hosts that fleetgraph can play, in start order. */
-export const roleNames = ['device', 'actions', 'query', 'gateway', 'relay', 'projector', 'bridge'] as const;
+export const roleNames = [
+  'device',
+  'actions',
+  'query',
+  'gateway',
+  'relay',
+  'projector',
+  'orchestrator',
+  'bridge',
+] as const;
 export type RoleName = (typeof roleNames)[number];
 
 const port = z.coerce.number().int().min(0).max(65_535);

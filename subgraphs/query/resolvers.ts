@@ -7,11 +7,13 @@ import type { QueryContext } from './context.js';
 import { readEventLog } from './event-log/event-log.js';
 import { readFleetSummary } from './fleet/fleet-summary.js';
 import { parseHistoryRequest } from './history/read-history.js';
+import { alertStream } from './live/alert-stream.js';
 import { commandStream } from './live/command-stream.js';
 import { deviceStatesStream, deviceStateStream, telemetryStream } from './live/device-streams.js';
 import { eventStream } from './live/event-stream.js';
 import { fleetStream } from './live/fleet-stream.js';
 import type { LiveOptions, Stream } from './live/stream.js';
+import { testRule, type TestRuleInput } from './rules/test-rule.js';
 import { metricStates } from './state/device-state.js';
 
 export interface ResolverOptions {
@@ -38,10 +40,11 @@ function streamField<Args>(streamOf: (tenant: string, args: Args) => Stream<obje
 }
 
 export function createResolvers({ sql, live, appearanceTimeoutMs }: ResolverOptions): Resolvers {
-  const { DateTime, JSON, MetricValue } = scalarResolvers;
-  if (!DateTime || !JSON || !MetricValue) throw new Error('A scalar of the schema has no resolver.');
+  const { DateTime, Duration, JSON, MetricValue } = scalarResolvers;
+  if (!DateTime || !Duration || !JSON || !MetricValue) throw new Error('A scalar of the schema has no resolver.');
   return {
     DateTime,
+    Duration,
     JSON,
     MetricValue,
     Query: {
@@ -52,6 +55,10 @@ export function createResolvers({ sql, live, appearanceTimeoutMs }: ResolverOpti
       async events(_source: unknown, args: Parameters<typeof readEventLog>[2], context: QueryContext) {
         await context.consistent();
         return readEventLog(sql, context.identity.tenant, args);
+      },
+      async testRule(_source: unknown, { input }: { input: TestRuleInput }, context: QueryContext) {
+        await context.consistent();
+        return testRule(sql, context.identity.tenant, input, context.nowMs());
       },
     },
     Device: {
@@ -64,6 +71,7 @@ export function createResolvers({ sql, live, appearanceTimeoutMs }: ResolverOpti
       telemetry: ({ id }: DeviceReference, args: Parameters<typeof parseHistoryRequest>[0], context: QueryContext) =>
         context.histories.load({ deviceId: id, request: parseHistoryRequest(args, context.nowMs()) }),
     },
+    RuleTestReading: { at: ({ at }: { at: number }): Date => new Date(at) },
     DeviceState: {
       metrics: ({ metrics }: { metrics: LatestMetrics }, { names }: { names?: readonly string[] | null }) =>
         metricStates(metrics, names),
@@ -81,6 +89,7 @@ export function createResolvers({ sql, live, appearanceTimeoutMs }: ResolverOpti
       command: streamField<Parameters<typeof commandStream>[2]>((tenant, args) =>
         commandStream(live, tenant, args, appearanceTimeoutMs),
       ),
+      alerts: streamField<Parameters<typeof alertStream>[2]>((tenant, args) => alertStream(live, tenant, args)),
       events: streamField<Parameters<typeof eventStream>[2]>((tenant, args) => eventStream(live, tenant, args)),
       fleet: streamField<Parameters<typeof fleetStream>[2]>((tenant, args) => fleetStream(live, tenant, args)),
     },

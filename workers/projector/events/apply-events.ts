@@ -1,5 +1,5 @@
 /**
- * Domain events into the registry, the commands and the event log: one transaction a batch.
+ * Domain events into the registry, the commands, the alerts and the event log: one transaction a batch.
  * Invariant: an event has its effect once, in the transaction that writes its id to projections.event_log; a second
  * delivery finds the id and has none. Deliveries of one partition are serialised by an advisory lock, so that a member
  * that lost the partition and its successor can't both find the id missing.
@@ -10,6 +10,7 @@ import type { DomainEventType } from '../../../backbone/events/catalogue.js';
 import type { Event } from '../../../backbone/events/envelope.js';
 import { inTransaction, type Sql } from '../../../platform/database/sql.js';
 import { appendChanges, type NumberedChange, type PendingChange } from '../change-log.js';
+import { applyToAlerts, applyToRules } from './apply-alerts.js';
 import { evolveCommand, isCommandEvent } from './evolve-command.js';
 import { evolveDevice, isDeviceEvent, type RegistryEntry } from './evolve-device.js';
 
@@ -31,9 +32,11 @@ export async function applyEvents(
     if (fresh.length === 0) return [];
     await applyToRegistry(sql, fresh);
     const commands = await applyToCommands(sql, fresh);
+    const alerts = await applyToAlerts(sql, fresh);
+    await applyToRules(sql, fresh);
     const pending = fresh.flatMap((event): PendingChange[] => {
-      const command = commands.get(event.id);
-      return command === undefined ? [eventChange(event)] : [eventChange(event), command];
+      const change = commands.get(event.id) ?? alerts.get(event.id);
+      return change === undefined ? [eventChange(event)] : [eventChange(event), change];
     });
     const changes = await appendChanges(sql, pending);
     await logEvents(sql, changes);

@@ -1,0 +1,83 @@
+/** The subscription `alerts`: those that are active, then each change of one. */
+import type { AlertDocument } from '../../../backbone/changes/change.js';
+import type { Sql } from '../../../platform/database/sql.js';
+import type { SnapshotPage } from './catch-up.js';
+import { createConflatingChanges } from './pending-changes.js';
+import { createStream, type LiveOptions, type Stream } from './stream.js';
+
+/** Payload of `alerts`. */
+export interface AlertUpdate {
+  readonly snapshot: boolean;
+  readonly status: string;
+  readonly acknowledged: boolean;
+  readonly count: number;
+  readonly alert: { readonly id: string };
+}
+
+export interface AlertStreamFilter {
+  readonly severity?: readonly string[] | null;
+  readonly ruleId?: string | null;
+  readonly deviceId?: string | null;
+}
+
+/** Alerts read at once for the snapshot. */
+const snapshotPage = 500;
+
+export function alertStream(
+  live: LiveOptions,
+  tenant: string,
+  { filter, since }: { readonly filter?: AlertStreamFilter | null; readonly since?: string | null },
+): Stream<AlertUpdate> {
+  const matches = matcherOf(filter ?? {});
+  return createStream<'alert', AlertUpdate>(live, {
+    name: 'alerts',
+    tenant,
+    since,
+    entity: 'alert',
+    pending: createConflatingChanges,
+    isState: true,
+    tooOld: 'snapshot',
+    matches: ({ payload }) => matches(payload),
+    payloadOf: ({ payload }) => updateOf(payload, false),
+    snapshot: (behind) => snapshotOfAlerts(live.sql, tenant, filter ?? {}, behind ?? ''),
+  });
+}
+
+function updateOf({ id, status, acknowledged, count }: AlertDocument, snapshot: boolean): AlertUpdate {
+  return { snapshot, status, acknowledged, count, alert: { id } };
+}
+
+function matcherOf({ severity, ruleId, deviceId }: AlertStreamFilter): (alert: AlertDocument) => boolean {
+  const severities = severity ? new Set<string>(severity) : undefined;
+  return (alert) =>
+    (severities?.has(alert.severity) ?? true) &&
+    (ruleId === null || ruleId === undefined || alert.ruleId === ruleId) &&
+    (deviceId === null || deviceId === undefined || alert.deviceId === deviceId);
+}
+
+/** A page of the active alerts that match. */
+async function snapshotOfAlerts(
+  sql: Sql,
+  tenant: string,
+  { severity, ruleId, deviceId }: AlertStreamFilter,
+  behind: string,
+): Promise<SnapshotPage<AlertUpdate>> {
+  // One statement, so that the alerts and the clock are of one moment.
+  const rows = await sql.query<{ seq: bigint; document: AlertDocument | null }>(
+    `SELECT coalesce((SELECT seq FROM projections.change_clocks WHERE tenant = $1), 0) AS seq, a.document
+     FROM (SELECT) one LEFT JOIN LATERAL (
+       SELECT id, document FROM projections.alerts
+       WHERE tenant = $1 AND active AND id > $2 AND ($3::text[] IS NULL OR document->>'severity' = ANY($3))
+         AND ($4::text IS NULL OR document->>'ruleId' = $4) AND ($5::text IS NULL OR device_id = $5)
+       ORDER BY id LIMIT $6
+     ) a ON true ORDER BY a.id`,
+    [tenant, behind, severity ?? null, ruleId ?? null, deviceId ?? null, snapshotPage + 1],
+  );
+  const found = rows.flatMap(({ document }) => (document === null ? [] : [document]));
+  const page = found.slice(0, snapshotPage);
+  return {
+    payloads: page.map((document) => updateOf(document, true)),
+    seq: rows[0]?.seq ?? 0n,
+    upTo: found.length > snapshotPage ? page.at(-1)?.id : undefined,
+  };
+}
