@@ -1,5 +1,6 @@
 /** The resolvers of `schema.graphql`: arguments in, the registry's own functions, rows out. */
 import DataLoader from 'dataloader';
+import { twinView } from '../../backbone/devices/twin-delta.js';
 import type { Sql } from '../../platform/database/sql.js';
 import { FleetgraphError } from '../../platform/errors.js';
 import type { RequestContext } from '../../platform/graphql/context.js';
@@ -89,6 +90,7 @@ export function createResolvers(options: { sql: Sql; mutations: RegistryMutation
         return type;
       },
       desiredState: ({ desired, desiredVersion }: Device) => ({ values: desired, version: desiredVersion }),
+      twin: (device: Device) => twinView(device),
       reportedState: ({ reported, reportedVersion, reportedAt }: Device) => ({
         values: reported,
         version: reportedVersion,

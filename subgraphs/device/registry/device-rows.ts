@@ -6,7 +6,7 @@ import type { Sql } from '../../../platform/database/sql.js';
 import type { JsonObject } from '../../../platform/database/storable.js';
 import { streamOf, type Device, type DeviceType, type Labels } from './device.js';
 
-export const deviceColumns = `d.id, d.tenant, d.name, d.type_id, d.status::text AS status, d.revision, d.desired, d.desired_version,
+export const deviceColumns = `d.id, d.tenant, d.name, d.type_id, d.status::text AS status, d.revision, d.desired, d.desired_version, d.desired_at,
   d.reported, d.reported_version, d.reported_at, d.created_at, d.updated_at,
   (SELECT coalesce(jsonb_object_agg(l.key, l.value), '{}'::jsonb) FROM device.device_labels l WHERE l.device_id = d.id) AS labels`;
 
@@ -19,6 +19,7 @@ export interface DeviceRow {
   readonly revision: number;
   readonly desired: JsonObject;
   readonly desired_version: number;
+  readonly desired_at: Date | null;
   readonly reported: JsonObject;
   readonly reported_version: number;
   readonly reported_at: Date | null;
@@ -38,6 +39,7 @@ export function toDevice(row: DeviceRow): Device {
     revision: row.revision,
     desired: row.desired,
     desiredVersion: row.desired_version,
+    desiredAt: row.desired_at,
     reported: row.reported,
     reportedVersion: row.reported_version,
     reportedAt: row.reported_at,
@@ -97,10 +99,10 @@ export async function insertDevices(
 export async function saveDevice(transaction: Sql, device: Device): Promise<void> {
   await transaction.query(
     `UPDATE device.devices SET name = n.name, type_id = n."typeId", status = n.status::device.device_status, revision = n.revision,
-       desired = n.desired, desired_version = n."desiredVersion", reported = n.reported, reported_version = n."reportedVersion",
+       desired = n.desired, desired_version = n."desiredVersion", desired_at = n."desiredAt", reported = n.reported, reported_version = n."reportedVersion",
        reported_at = n."reportedAt", updated_at = n."updatedAt"
      FROM jsonb_to_record($1::jsonb) AS n(id text, tenant text, name text, "typeId" text, status text, revision int, desired jsonb,
-       "desiredVersion" int, reported jsonb, "reportedVersion" int, "reportedAt" timestamptz, "updatedAt" timestamptz)
+       "desiredVersion" int, "desiredAt" timestamptz, reported jsonb, "reportedVersion" int, "reportedAt" timestamptz, "updatedAt" timestamptz)
      WHERE devices.id = n.id AND devices.tenant = n.tenant`,
     [JSON.stringify(device)],
   );

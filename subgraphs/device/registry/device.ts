@@ -21,6 +21,7 @@ export interface Device {
   readonly revision: number;
   readonly desired: JsonObject;
   readonly desiredVersion: number;
+  readonly desiredAt: Date | null;
   readonly reported: JsonObject;
   readonly reportedVersion: number;
   readonly reportedAt: Date | null;
@@ -189,7 +190,7 @@ export function evolve(device: Device, fact: DeviceFact, at: Date): Device {
     case 'io.fleetgraph.device.credentials-rotated.v1':
       return after;
     case 'io.fleetgraph.device.desired-state-set.v1':
-      return { ...after, desired: fact.data.desired, desiredVersion: fact.data.version };
+      return { ...after, desired: fact.data.desired, desiredVersion: fact.data.version, desiredAt: at };
     case 'io.fleetgraph.device.reported-state-changed.v1':
       return { ...after, reported: fact.data.reported, reportedVersion: fact.data.version, reportedAt: at };
   }
@@ -212,6 +213,7 @@ export function registered(
       revision: 1,
       desired: {},
       desiredVersion: 0,
+      desiredAt: null,
       reported: {},
       reportedVersion: 0,
       reportedAt: null,

@@ -53,6 +53,28 @@ describe('what a device reports', () => {
     });
   });
 
+  it('is set against what is desired: the difference, and whether there is none', async () => {
+    const id = await newDevice();
+    const twin = async () => {
+      const query = `query Q($id: ID!) { device(id: $id) { twin {
+        desired { state version updatedAt } reported { state version updatedAt } delta inSync } } }`;
+      return (await world.data<{ device: { twin: Record<string, unknown> } }>(query, { id })).device.twin;
+    };
+    const nothing = { state: {}, version: 0, updatedAt: null };
+    expect(await twin()).toEqual({ desired: nothing, reported: nothing, delta: {}, inSync: true });
+    const { device } = await mutate(world, 'setDesiredState', { id, desired: { mode: 'eco', fan: { speed: 2 } } });
+    await report(id, 0, { mode: 'eco', fan: { speed: 1 }, own: true });
+    await world.heard();
+    expect(await twin()).toEqual({
+      desired: { state: { mode: 'eco', fan: { speed: 2 } }, version: 1, updatedAt: device.updatedAt },
+      reported: { state: { mode: 'eco', fan: { speed: 1 }, own: true }, version: 1, updatedAt: at(0) },
+      ...{ delta: { fan: { speed: 2 } }, inSync: false },
+    });
+    await report(id, 1_000, { fan: { speed: 2 } });
+    await world.heard();
+    expect(await twin()).toMatchObject({ delta: {}, inSync: true });
+  });
+
   it('is dropped when it is late, or here again', async () => {
     const id = await newDevice();
     await report(id, 2_000, { n: 2 });
