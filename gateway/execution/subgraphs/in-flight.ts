@@ -81,7 +81,9 @@ export function untilAborted<T>(
 /** In whose name, and as of when, a subgraph is asked: all that is passed on but what only tells requests apart. */
 export function authorityOf({ forwarded }: GatewayContext): string {
   let text = '';
-  for (const name in forwarded)
-    if (name !== 'x-correlation-id' && name !== 'traceparent') text += `${name}:${forwarded[name] ?? ''}\n`;
+  for (const name in forwarded) if (!telling.has(name)) text += `${name}:${forwarded[name] ?? ''}\n`;
   return text;
 }
+
+/** What only tells requests apart. Nothing is allowed, and no query answered otherwise, because of it. */
+const telling: ReadonlySet<string> = new Set(['x-correlation-id', 'traceparent', 'x-fleetgraph-client-address']);
