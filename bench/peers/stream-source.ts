@@ -60,7 +60,7 @@ function subscribe(
   const own = isJoined ? `,"device":{"__typename":"Device","id":"${device}"}` : '';
   const next = (of: number, at: string): string => {
     const value = (name: string): string =>
-      `{${typename('MetricValue')}"name":"${name}","value":${20 + of},"at":"${at}"}`;
+      `{${typename('MetricState')}"name":"${name}","value":${20 + of},"at":"${at}"}`;
     const state = `{${typename('DeviceState')}"version":${of},"metrics":[${value('temperature')},${value('pressure')}]}`;
     const update = `{${typename('DeviceStateUpdate')}"cursor":"cursor-of-about-the-usual-length-${of}","state":${state}${own}}`;
     const place = phase ? `,"extensions":{"stream":{"position":"${of}","cursor":"c${of}","key":"${device}"}}` : '';
