@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { measureFanOut } from './fan-out.js';
 import { measureFederation } from './federation.js';
+import { measureRules } from './rules.js';
 import { measureJoinedQuery } from './joined-query.js';
 import { measureKafka } from './kafka.js';
 import type { Section } from './section.js';
@@ -18,6 +19,7 @@ const measurements: Readonly<Record<string, () => Promise<Section>>> = {
   'fan-out': measureFanOut,
   'joined-query': measureJoinedQuery,
   federation: measureFederation,
+  rules: measureRules,
 };
 const report = new URL('../docs/benchmarks.md', import.meta.url);
 
