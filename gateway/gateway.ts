@@ -5,14 +5,14 @@
  * `execution/`; subscriptions by `subscriptions/`: the root field is subscribed to at its subgraph, and for each event the
  * fields of other subgraphs are fetched and joined.
  */
-import { ApolloGateway } from '@apollo/gateway';
 import type { FastifyInstance } from 'fastify';
 import { readFile } from 'node:fs/promises';
 import type { JSONWebKeySet } from 'jose';
 import type { Config } from '../platform/config/config.js';
+import { StartupError } from '../platform/errors.js';
 import { graphqlErrorFormatter } from '../platform/graphql/errors.js';
 import type { ExecuteLocally } from '../platform/graphql/local-execution.js';
-import { createHttpService, listen } from '../platform/http/service.js';
+import { createHttpService, listen, readiness } from '../platform/http/service.js';
 import type { VerifyToken } from '../platform/identity/verify-token.js';
 import type { ServiceRole } from '../platform/lifecycle/role.js';
 import { pause } from '../platform/lifecycle/wait.js';
@@ -30,9 +30,8 @@ import { readKnownOperations } from './guards/known-operations.js';
 import { withoutSuggestions } from './guards/suggestions.js';
 import { createContext, credentialsIn } from './request-context.js';
 import { awaitSubgraphs, type SubgraphsAwaited } from './supergraph/await-subgraphs.js';
-import { createSubgraphSources } from './supergraph/subgraph-sources.js';
-import type { SubgraphName } from './supergraph/compose.js';
-import { buildSupergraph, executableSdl, type Supergraph } from './supergraph/supergraph.js';
+import { fixedSupergraph, type SupergraphSource } from './supergraph/supergraph-source.js';
+import { buildSupergraph, securityFeatures, type Supergraph } from './supergraph/supergraph.js';
 import { createSubscriptionEngine } from './subscriptions/engine.js';
 import { createUpstreams } from './subscriptions/upstream.js';
 import { addGraphQLRoute } from './transports/http.js';
@@ -45,17 +44,18 @@ export interface GatewayRoleOptions {
   readonly config: Config;
   readonly log: Logger;
   readonly metrics: Registry;
-  readonly verifyToken: VerifyToken;
-  /** URL of /graphql of each subgraph; asked at the start, when all of them listen. */
-  readonly subgraphs: Readonly<Record<SubgraphName, () => string>>;
+  /** Absent: nobody is asked who they are, and the subgraphs are sent what came. */
+  readonly verifyToken?: VerifyToken;
+  /** URL of /graphql of each subgraph; asked at the start, when all of them listen. Default: what the supergraph says. */
+  readonly subgraphs?: Readonly<Record<string, () => string>>;
   /** Those of them that run in this process: queries and mutations go to them without HTTP. */
-  readonly local?: Readonly<Partial<Record<SubgraphName, ExecuteLocally>>>;
+  readonly local?: Readonly<Record<string, ExecuteLocally>>;
   /** Keys of the development issuer, served at /auth/jwks.json. */
   readonly jwks?: JSONWebKeySet;
   /** Makes a token for the explorer of a development machine. */
   readonly developmentToken?: () => Promise<string>;
   /** The supergraph to run; default: gateway/supergraph.graphql. */
-  readonly supergraphSdl?: string;
+  readonly supergraph?: SupergraphSource;
   /**
    * How long it is not ready any more and answers all the same, in milliseconds, before a stop closes anything: time for a
    * balancer in front to send clients elsewhere. Default 0: there is none.
@@ -75,7 +75,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
   const metrics = createGatewayMetrics(options.metrics);
   const service = { name: 'gateway', host: config.host, port: config.ports.gateway };
   let app: FastifyInstance | undefined;
-  let stopSupergraph: (() => Promise<void>) | undefined;
+  let stopFollowing: (() => void) | undefined;
   let webSocket: WebSocketTransport | undefined;
   let httpStreams: HttpStreams | undefined;
   let closeUpstreams: (() => Promise<void>) | undefined;
@@ -90,11 +90,30 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
     return supergraph;
   };
 
+  /** Addresses by the name of the subgraph; a new supergraph may have others. */
+  const urls: Record<string, () => string> = { ...options.subgraphs };
+  /** From now on operations are planned over this one; what is under way goes on over the one that it began with. */
+  const adopt = (supergraphSdl: string): void => {
+    const next = buildSupergraph(supergraphSdl);
+    const [guarding] = verifyToken ? [] : securityFeatures(supergraphSdl);
+    if (guarding !== undefined)
+      throw new StartupError(
+        `The supergraph has @${guarding}, so the gateway must know who calls. Set JWKS_URL (with JWT_ISSUER and JWT_AUDIENCE).`,
+      );
+    for (const [name, url] of options.subgraphs ? [] : next.subgraphUrls) {
+      if (!/^https?:/.test(url) || !URL.canParse(url))
+        throw new StartupError(
+          `The supergraph has no address of the subgraph "${name}" that can be called: "${url}". Compose it with the URLs of the subgraphs.`,
+        );
+      urls[name] ??= () => currentSupergraph().subgraphUrls.get(name) ?? url;
+    }
+    supergraph = next;
+  };
+
   return {
     name: service.name,
     async ready() {
       if (draining) throw new Error('stopping');
-      currentSupergraph();
       if (port === undefined) throw new Error('not listening');
       awaited?.check();
     },
@@ -103,20 +122,8 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       return port;
     },
     async start() {
-      const sdl = options.supergraphSdl ?? (await readFile(new URL('supergraph.graphql', import.meta.url), 'utf8'));
-      const sources = createSubgraphSources({ urls: options.subgraphs, metrics, log });
-      // It would look for the metadata of a cloud and send what it finds, and how it is used, to its maker.
-      // eslint-disable-next-line no-restricted-properties -- its only switch
-      process.env['APOLLO_TELEMETRY_DISABLED'] ??= 'true';
-      const gateway = new ApolloGateway({
-        supergraphSdl: executableSdl(sdl),
-        buildService: ({ name }) => sources.of(name),
-        logger: quiet(log),
-      });
-      // Kept in step with what the gateway executes, so that both plan over the same supergraph.
-      gateway.onSchemaLoadOrUpdate(({ coreSupergraphSdl }) => {
-        supergraph = buildSupergraph(coreSupergraphSdl);
-      });
+      const source = options.supergraph ?? ownSupergraph;
+      adopt(await source.read());
       app = createHttpService({
         ...service,
         log,
@@ -124,15 +131,13 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         ready: this.ready.bind(this),
         maxBodyBytes: config.graph.bodyBytes,
       });
-      await gateway.load();
-      stopSupergraph = async () => gateway.stop();
-      const upstreams = createUpstreams({ urls: options.subgraphs, log });
+      const upstreams = createUpstreams({ urls, log });
       closeUpstreams = upstreams.close;
       const { graph } = config;
       const format = graphqlErrorFormatter(log);
       const formatError = graph.introspection ? format : withoutSuggestions(format);
       const subgraphs = createSubgraphs({
-        ...{ urls: options.subgraphs, metrics, log },
+        ...{ urls, metrics, log },
         ...(options.local ? { local: options.local } : {}),
       });
       closeSubgraphs = subgraphs.close;
@@ -163,7 +168,9 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         knownOperations,
         clientAddressOf,
       });
-      addAuthRoutes(app, { verifyToken, ...(options.jwks ? { jwks: options.jwks } : {}) });
+      // Where balancers that were set up for other gateways look.
+      app.get('/health', readiness(this.ready.bind(this)));
+      if (verifyToken) addAuthRoutes(app, { verifyToken, ...(options.jwks ? { jwks: options.jwks } : {}) });
       if (config.explorer) await addExplorerRoutes(app, options.developmentToken);
       webSocket = serveWebSocket({
         ...transport,
@@ -176,12 +183,23 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       port = await listen(app, service);
       draining = false;
       log.info({ port }, 'gateway is listening');
-      const { device, actions, query } = options.subgraphs;
-      awaited = awaitSubgraphs({ urls: { device: device(), actions: actions(), query: query() }, log });
+      awaited = awaitSubgraphs({
+        urls: Object.fromEntries(Object.entries(urls).map(([name, url]) => [name, url()])),
+        log,
+      });
+      stopFollowing = source.follow((sdl) => {
+        try {
+          adopt(sdl);
+          log.info('the gateway has a new supergraph');
+        } catch (error) {
+          log.error({ err: error }, 'the new supergraph is none; the gateway keeps the one that it has');
+        }
+      });
       // So that it is ready as soon as it has started, where the subgraphs are there already.
       await awaited.asked;
     },
     async stop() {
+      stopFollowing?.();
       await awaited?.stop();
       if (!draining && port !== undefined) {
         draining = true;
@@ -194,11 +212,9 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       const timer = setTimeout(() => server?.closeAllConnections(), closeTimeoutMs);
       await app?.close();
       clearTimeout(timer);
-      await stopSupergraph?.();
       await Promise.all([closeUpstreams?.(), closeSubgraphs?.()]);
       webSocket = undefined;
       httpStreams = undefined;
-      stopSupergraph = undefined;
       app = undefined;
       closeUpstreams = undefined;
       closeSubgraphs = undefined;
@@ -206,12 +222,4 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
   };
 }
 
-/** Apollo logs each start and each schema as news; here they are detail. */
-function quiet(log: Logger) {
-  return {
-    debug: (message?: unknown) => log.trace({ message }, 'apollo'),
-    info: (message?: unknown) => log.debug({ message }, 'apollo'),
-    warn: (message?: unknown) => log.warn({ message }, 'apollo'),
-    error: (message?: unknown) => log.error({ message }, 'apollo'),
-  };
-}
+const ownSupergraph = fixedSupergraph(() => readFile(new URL('supergraph.graphql', import.meta.url), 'utf8'));

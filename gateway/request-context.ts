@@ -1,5 +1,5 @@
 /** What the gateway knows of a request, and what it passes on to subgraphs. */
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { FleetgraphError } from '../platform/errors.js';
 import type { Identity } from '../platform/identity/identity.js';
 import { bearerToken, type VerifyToken } from '../platform/identity/verify-token.js';
@@ -11,6 +11,9 @@ export interface GatewayContext {
   readonly forwarded: Readonly<Record<string, string>>;
 }
 
+/** The last moment that a Date can be. */
+const lastMs = 8_640_000_000_000_000;
+
 /** Values as headers or as `extensions` of an operation over WebSocket carry them. */
 export interface Credentials {
   readonly authorization: string | undefined;
@@ -20,11 +23,16 @@ export interface Credentials {
   readonly clientAddress?: string | undefined;
 }
 
-/** The context of an operation. @throws FleetgraphError UNAUTHENTICATED without a good token. */
+/**
+ * The context of an operation.
+ * @param verifyToken undefined: nobody is asked who they are, and the subgraphs are sent what came.
+ * @throws FleetgraphError UNAUTHENTICATED without a good token.
+ */
 export async function createContext(
   credentials: Credentials,
-  verifyToken: VerifyToken,
+  verifyToken: VerifyToken | undefined,
 ): Promise<GatewayContext & { readonly identity: Identity }> {
+  if (!verifyToken) return { identity: anyone(credentials.authorization), forwarded: forwardedHeaders(credentials) };
   const token = bearerToken(credentials.authorization);
   if (token === undefined) throw new FleetgraphError('UNAUTHENTICATED', 'Send "Authorization: Bearer <token>".');
   const identity = await verifyToken(token);
@@ -32,6 +40,18 @@ export async function createContext(
   // The text that came, if it is that already: a connection holds it, and each of its operations.
   const given = credentials.authorization === authorization ? credentials.authorization : authorization;
   return { identity, forwarded: forwardedHeaders({ ...credentials, authorization: given }) };
+}
+
+/**
+ * Who comes to a gateway that asks nobody. What two may share is decided by tenant and scopes: those whose subgraphs would be
+ * sent different credentials must not, so they are different tenants.
+ */
+function anyone(authorization: string | undefined): Identity {
+  const tenant =
+    authorization === undefined
+      ? 'anyone'
+      : `anyone-${createHash('sha256').update(authorization).digest('base64url').slice(0, 22)}`;
+  return { tenant, subject: 'anyone', scopes: new Set(), expiresAtMs: lastMs };
 }
 
 /** What the `extensions` of an operation say beside its token, which is that of its connection. */

@@ -18,6 +18,7 @@ import {
 } from 'graphql';
 import { FleetgraphError, messageOf } from '../../platform/errors.js';
 import type { GatewayContext } from '../request-context.js';
+import { clientNames } from '../supergraph/separate-names.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { presentError, type FormatError } from '../transports/present-error.js';
 import { compilePlan } from './plan/compile-plan.js';
@@ -111,16 +112,15 @@ export function createExecutor(options: ExecutorOptions): Executor {
       refuseUnsupported(document, operation);
       const { planner, federatedApiSchema, apiSchema, supergraphSchema } = supergraph;
       const name = operationName === undefined ? {} : { operationName };
-      const queryPlan = planner.buildQueryPlan(
-        operationFromDocument(federatedApiSchema, restriction?.allowed ?? document, name),
-      );
+      const { document: planned, dataNames } = planner.separateNames(restriction?.allowed ?? document);
+      const queryPlan = planner.buildQueryPlan(operationFromDocument(federatedApiSchema, planned, name));
       const { node } = queryPlan;
       if (node?.kind === 'Subscription')
         throw new FleetgraphError('BAD_USER_INPUT', 'A subscription needs a transport that can stream.');
       const made: PreparedOperation = {
         ...{ operation, supergraph, queryPlan },
-        step: compilePlan(node, { schema: supergraphSchema, subgraphs }),
-        respond: compileResponse(apiSchema, document, operation, restriction?.denials),
+        step: compilePlan(node, { schema: supergraphSchema, subgraphs, clientNames: clientNames(dataNames) }),
+        respond: compileResponse(apiSchema, document, operation, restriction?.denials, dataNames),
       };
       numbers.set(made, (prepared += 1));
       return made;

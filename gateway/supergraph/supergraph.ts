@@ -1,40 +1,59 @@
-/**
- * The supergraph as plans and validation need it. `@apollo/gateway` keeps its own query planner private and refuses
- * subscriptions, so this is a second one over the same SDL, rebuilt whenever the gateway takes a new one.
- */
-import { QueryPlanner } from '@apollo/query-planner';
-import { Supergraph as FederatedSupergraph, type Schema } from '@apollo/federation-internals';
+/** The supergraph as plans, validation and answers need it: made from its SDL, and made again when there is a new one. */
+import {
+  DEFAULT_SUPPORTED_SUPERGRAPH_FEATURES,
+  Supergraph as FederatedSupergraph,
+  type Schema,
+} from '@apollo/federation-internals';
 import type { GraphQLSchema } from 'graphql';
+import { messageOf, StartupError } from '../../platform/errors.js';
+import { createPlanner, type Planner } from './planner.js';
 
 export interface Supergraph {
-  readonly planner: QueryPlanner;
+  readonly planner: Planner;
   /** The whole supergraph, with the machinery of federation, as graphql-js schema. */
   readonly supergraphSchema: GraphQLSchema;
   /** What clients see: operations are validated against this. */
   readonly apiSchema: GraphQLSchema;
   readonly federatedApiSchema: Schema;
+  /** Where the supergraph says that each subgraph is, by its name. */
+  readonly subgraphUrls: ReadonlyMap<string, string>;
 }
 
 /**
- * The SDL as @apollo/gateway takes it. A feature that is "for: SECURITY" must be enforced by whoever executes, and
- * @apollo/gateway knows none of them, so it refuses the whole supergraph. Here the gateway enforces them itself
- * (guards/access), and our subgraphs once more, with the token that is passed on.
+ * What a supergraph may be "for" that whoever runs it must understand; a supergraph with anything else is refused. The gateway
+ * enforces `@authenticated`, `@requiresScopes` and `@policy` (guards/access), and our subgraphs once more, with the token that is
+ * passed on.
  */
-export function executableSdl(supergraphSdl: string): string {
-  return supergraphSdl.replaceAll(
-    /(@link\(\s*url: "https:\/\/specs\.apollo\.dev\/(?:authenticated|requiresScopes|policy)\/[^)]*?),?\s*for: SECURITY/g,
-    '$1',
-  );
+const features = new Set([
+  ...DEFAULT_SUPPORTED_SUPERGRAPH_FEATURES,
+  ...['context', 'cost', 'authenticated', 'requiresScopes', 'policy'].map(
+    (name) => `https://specs.apollo.dev/${name}/v0.1`,
+  ),
+]);
+
+/** @throws StartupError if the SDL isn't that of a supergraph that this gateway can execute. */
+export function buildSupergraph(supergraphSdl: string): Supergraph {
+  try {
+    return build(supergraphSdl);
+  } catch (error) {
+    throw new StartupError(`The supergraph can't be used: ${messageOf(error)}`, { cause: error });
+  }
 }
 
-/** @throws Error if the SDL isn't that of a supergraph. */
-export function buildSupergraph(supergraphSdl: string): Supergraph {
-  const federated = FederatedSupergraph.build(executableSdl(supergraphSdl));
+function build(supergraphSdl: string): Supergraph {
+  const federated = FederatedSupergraph.build(supergraphSdl, { supportedFeatures: features });
   const federatedApiSchema = federated.apiSchema();
   return {
-    planner: new QueryPlanner(federated),
+    planner: createPlanner(supergraphSdl, features),
+    subgraphUrls: new Map(federated.subgraphsMetadata().map(({ name, url }) => [name, url])),
     supergraphSchema: federated.schema.toGraphQLJSSchema(),
     apiSchema: federatedApiSchema.toGraphQLJSSchema(),
     federatedApiSchema,
   };
+}
+
+/** Names of the directives in it by which subgraphs ask the gateway to let only some clients see something. */
+export function securityFeatures(supergraphSdl: string): readonly string[] {
+  const links = supergraphSdl.matchAll(/"https:\/\/specs\.apollo\.dev\/(authenticated|requiresScopes|policy)\//g);
+  return [...links].flatMap(([, name]) => name ?? []);
 }

@@ -29,7 +29,8 @@ const developmentOrigins = [
 
 export interface GraphQLRouteOptions {
   readonly app: FastifyInstance;
-  readonly verifyToken: VerifyToken;
+  /** Undefined: nobody is asked who they are. */
+  readonly verifyToken: VerifyToken | undefined;
   readonly production: boolean;
   readonly parseJson: ParseJson;
   readonly clientAddressOf: ClientAddressOf;

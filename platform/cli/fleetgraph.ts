@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { messageOf, StartupError } from '../errors.js';
 import { discardDeadLetters, listDeadLetters, replayDeadLetters, type DeadLetterOptions } from './dead-letters.js';
 import { demo } from './demo.js';
+import { gateway } from './gateway.js';
 import { simulate } from './simulate.js';
 import { start } from './start.js';
 import { token } from './token.js';
@@ -17,6 +18,13 @@ program
   .description('start roles, all of them in this process unless some are named')
   .option('--roles <names>', `comma-separated: ${roleNames.join(', ')}`, parseRoles)
   .action((options: { roles?: RoleName[] }) => start(options));
+
+program
+  .command('gateway')
+  .description('run the gateway alone, in front of the subgraphs of any supergraph')
+  .requiredOption('--supergraph <file>', 'SDL that the subgraphs compose to; read again when it changes, and on SIGHUP')
+  .option('--port <port>', 'port to listen on; default: GATEWAY_PORT, which is 4000 unless it is set', parsePort)
+  .action((options: Parameters<typeof gateway>[0]) => gateway(options));
 
 program
   .command('simulate')
@@ -81,6 +89,13 @@ function parseCount(value: string): number {
   const count = Number(value);
   if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError('It must be a whole number from 1 on.');
   return count;
+}
+
+function parsePort(value: string): number {
+  const port = Number(value);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new InvalidArgumentError('It must be a whole number from 0 (any free port) to 65535.');
+  return port;
 }
 
 function parseRoles(value: string): RoleName[] {

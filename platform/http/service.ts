@@ -1,5 +1,5 @@
 /** An HTTP service as every role with a port serves it: Fastify with /healthz, /readyz and /metrics, and errors as JSON. */
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance, type RouteHandler } from 'fastify';
 import type { Socket } from 'node:net';
 import type { Registry } from 'prom-client';
 import { codeOf, errorCodes, FleetgraphError, messageOf, StartupError } from '../errors.js';
@@ -47,14 +47,7 @@ export function createHttpService(options: HttpServiceOptions): FastifyInstance 
     if (closing) void reply.header('connection', 'close');
   });
   app.get('/healthz', async () => ({ status: 'ok' }));
-  app.get('/readyz', async (_request, reply) => {
-    try {
-      await options.ready();
-      return { status: 'ready' };
-    } catch (error) {
-      return reply.code(503).send({ status: 'not ready', reason: messageOf(error) });
-    }
-  });
+  app.get('/readyz', readiness(options.ready));
   app.get('/metrics', async (_request, reply) =>
     reply.type(options.metrics.contentType).send(await options.metrics.metrics()),
   );
@@ -74,6 +67,18 @@ export function createHttpService(options: HttpServiceOptions): FastifyInstance 
     return reply.code(errorCodes[known.code].httpStatus).send(errorBody(known));
   });
   return app;
+}
+
+/** Answers whether the service can do its work: 200, or 503 with the reason. */
+export function readiness(ready: () => Promise<void>): RouteHandler {
+  return async (_request, reply) => {
+    try {
+      await ready();
+      return { status: 'ready' };
+    } catch (error) {
+      return reply.code(503).send({ status: 'not ready', reason: messageOf(error) });
+    }
+  };
 }
 
 /** Listens. @returns the port. @throws StartupError when it is taken. */

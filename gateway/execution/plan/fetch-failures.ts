@@ -13,6 +13,8 @@ export interface FailureOptions {
   /** Of the fetch in the plan. */
   readonly path: ResponsePath;
   readonly outputRewrites: readonly FetchDataRewrite[] | undefined;
+  /** What the client calls a field that has another name in the plan. */
+  readonly clientNames: ReadonlyMap<string, string>;
 }
 
 /** @param pathsOf where the entity with this index is; of a fetch that has no entities: where its data goes. */
@@ -28,7 +30,7 @@ export function failuresOf(
       extensions: { code: 'DOWNSTREAM_SERVICE_ERROR', ...extensions, serviceName: options.subgraph },
     };
     return pathsIn(Array.isArray(given) ? given : undefined, options, pathsOf).map((path) => {
-      const formatted = path ? { ...known, path: [...path] } : known;
+      const formatted = path ? { ...known, path: named(path, options) } : known;
       return { error: formatted, cause: formatted };
     });
   });
@@ -46,6 +48,11 @@ function pathsIn(
   return bases.length === 0 ? [knownPath(options.path)] : bases.map((base) => [...base, ...rest]);
 }
 
+/** The path in the names of the client. */
+function named(path: ResponsePath, { clientNames }: Pick<FailureOptions, 'clientNames'>): (string | number)[] {
+  return path.map((element) => (typeof element === 'string' ? (clientNames.get(element) ?? element) : element));
+}
+
 /** The client's name of a field that the plan gave another one. */
 function originalName(element: string | number, { outputRewrites }: FailureOptions): string | number {
   const rewrite = outputRewrites?.find(({ kind, path }) => kind === 'KeyRenamer' && path.at(-1) === element);
@@ -53,12 +60,12 @@ function originalName(element: string | number, { outputRewrites }: FailureOptio
 }
 
 /** There is no answer, or none that can be used. */
-export function failureOfFetch(error: unknown, { path }: Pick<FailureOptions, 'path'>): Failure {
-  const known = knownPath(path);
+export function failureOfFetch(error: unknown, options: Pick<FailureOptions, 'path' | 'clientNames'>): Failure {
+  const known = knownPath(options.path);
   return {
     error: {
       message: messageOf(error),
-      ...(known ? { path: known } : {}),
+      ...(known ? { path: named(known, options) } : {}),
       ...(error instanceof GraphQLError ? { extensions: { ...error.extensions } } : {}),
     },
     cause: error,

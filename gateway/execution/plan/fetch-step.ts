@@ -17,15 +17,20 @@ import { merge } from './merge.js';
 import { compileRepresentations, type Representations } from './representations.js';
 import { compileRewrites, type Rewrite } from './rewrites.js';
 
+const noNames: ReadonlyMap<string, string> = new Map();
+
 export interface PlanTools {
   /** The supergraph's, with what clients don't see. */
   readonly schema: GraphQLSchema;
   readonly subgraphs: Subgraphs;
+  /** What the client calls a field that has another name in the plan. */
+  readonly clientNames?: ReadonlyMap<string, string>;
 }
 
 interface Fetch {
   readonly node: FetchNode;
   readonly path: ResponsePath;
+  readonly clientNames: ReadonlyMap<string, string>;
   readonly subgraph: Subgraph;
   readonly operation: SubgraphOperation;
   readonly collect: (root: JsonObject) => JsonObject[];
@@ -39,7 +44,11 @@ interface EntityFetch extends Fetch {
 }
 
 /** @throws FleetgraphError BAD_USER_INPUT if the operation uses a name that belongs to federation. */
-export function compileFetch(node: FetchNode, path: ResponsePath, { schema, subgraphs }: PlanTools): Step {
+export function compileFetch(
+  node: FetchNode,
+  path: ResponsePath,
+  { schema, subgraphs, clientNames = noNames }: PlanTools,
+): Step {
   const fromContext = new Set(node.contextRewrites?.map(({ renameKeyTo }) => renameKeyTo));
   const variableNames = (node.variableUsages ?? []).filter((name) => !fromContext.has(name));
   if (variableNames.includes('representations'))
@@ -48,7 +57,7 @@ export function compileFetch(node: FetchNode, path: ResponsePath, { schema, subg
       'A variable can not be called "representations". Give it another name.',
     );
   const fetch: Fetch = {
-    ...{ node, path, subgraph: subgraphs.of(node.serviceName), operation: subgraphOperation(node) },
+    ...{ node, path, clientNames, subgraph: subgraphs.of(node.serviceName), operation: subgraphOperation(node) },
     collect: compileCollector(path),
     rewriteOutput: compileRewrites(schema, node.outputRewrites),
     variableNames,
@@ -189,6 +198,6 @@ function variablesOf({ variableNames }: Fetch, run: Run, contextValues: string):
   return variables;
 }
 
-function describe({ node, path, subgraph }: Fetch) {
-  return { subgraph: subgraph.name, path, outputRewrites: node.outputRewrites };
+function describe({ node, path, subgraph, clientNames }: Fetch) {
+  return { subgraph: subgraph.name, path, clientNames, outputRewrites: node.outputRewrites };
 }

@@ -74,8 +74,8 @@ function objectWriter(code: Code, shape: ResponseShape, fields: readonly FieldSh
       body += `text += json(introspection[${JSON.stringify(field.key)}]);\n`;
       return;
     }
-    const quoted = JSON.stringify(field.key);
-    body += `{ const v = ${isInherited(field.key) ? `own(object, ${quoted})` : `object[${quoted}]`};\n`;
+    const quoted = JSON.stringify(field.dataKey);
+    body += `{ const v = ${isInherited(field.dataKey) ? `own(object, ${quoted})` : `object[${quoted}]`};\n`;
     body += `${valueWriter(code, shape, field, field.type, 'v')}}\n`;
   });
   code.functions.push(

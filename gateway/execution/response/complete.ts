@@ -48,7 +48,7 @@ export function complete(shape: ResponseShape, data: JsonObject, introspection: 
         errors.push(new GraphQLError(message, { path: at, extensions: { code } }));
         value = isNonNullType(field.type) ? invalid : null;
       } else if (field.kind === 'introspection') value = introspection[field.key];
-      else if (field.kind === 'data') value = completeValue(field.type, own(object, field.key), field, at);
+      else if (field.kind === 'data') value = completeValue(field.type, own(object, field.dataKey), field, at);
       else if (isObjectType(type)) value = type.name;
       else {
         fault(`It is not known which ${type.name} this is.`, at);

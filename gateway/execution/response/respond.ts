@@ -46,13 +46,14 @@ export function compileResponse(
   document: DocumentNode,
   operation: OperationDefinitionNode,
   denials?: Restriction['denials'],
+  dataNames: ShapedOperation['dataNames'] = new Map(),
 ): Respond {
   const fragments = new Map(
     document.definitions
       .filter((definition): definition is FragmentDefinitionNode => definition.kind === Kind.FRAGMENT_DEFINITION)
       .map((fragment) => [fragment.name.value, fragment]),
   );
-  const shaped: ShapedOperation = { schema, operation, fragments, denials };
+  const shaped: ShapedOperation = { schema, operation, fragments, denials, dataNames };
   const conditions = conditionVariables(document);
   const variants = new LRUCache<string, Variant>({ max: maxVariants });
   const variantOf = (variables: Readonly<Record<string, unknown>>): Variant => {

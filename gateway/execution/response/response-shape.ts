@@ -28,6 +28,8 @@ export type ShapeType = GraphQLObjectType | GraphQLInterfaceType | GraphQLUnionT
 export interface FieldShape {
   /** Name in the answer. */
   readonly key: string;
+  /** Name in the data, where the plan has given it another one. */
+  readonly dataKey: string;
   readonly name: string;
   readonly parent: ShapeType;
   readonly type: GraphQLOutputType;
@@ -49,10 +51,12 @@ export interface ShapedOperation {
   readonly operation: OperationDefinitionNode;
   readonly fragments: ReadonlyMap<string, FragmentDefinitionNode>;
   readonly denials?: Restriction['denials'] | undefined;
+  /** Names in the data by those in the answer, where the two differ. */
+  readonly dataNames: ReadonlyMap<string, string>;
 }
 
 export function responseShape(
-  { schema, operation, fragments, denials }: ShapedOperation,
+  { schema, operation, fragments, denials, dataNames }: ShapedOperation,
   variables: Readonly<Record<string, unknown>>,
 ): ResponseShape {
   const rootType = schema.getRootType(operation.operation);
@@ -83,7 +87,13 @@ export function responseShape(
     };
     for (const set of sets) visit(set);
     return [...found].map(([key, nodes]) =>
-      fieldShape(key, type, nodes, type === rootType && schema.getQueryType() === type, denials),
+      fieldShape(
+        [key, dataNames.get(key) ?? key],
+        type,
+        nodes,
+        type === rootType && schema.getQueryType() === type,
+        denials,
+      ),
     );
   };
 
@@ -107,7 +117,7 @@ export function responseShape(
 }
 
 function fieldShape(
-  key: string,
+  [key, dataKey]: readonly [string, string],
   parent: ShapeType,
   nodes: readonly FieldNode[],
   isQueryRoot: boolean,
@@ -117,7 +127,7 @@ function fieldShape(
   const name = first?.name.value ?? '';
   const isDenied = denials !== undefined && nodes.every((node) => denials.has(node));
   const denial = isDenied && first ? denials.get(first) : undefined;
-  const shape = { key, name, parent, nodes, denial };
+  const shape = { key, dataKey, name, parent, nodes, denial };
   if (name === TypeNameMetaFieldDef.name) return { ...shape, type: TypeNameMetaFieldDef.type, kind: 'typename' };
   if (isQueryRoot && name === SchemaMetaFieldDef.name)
     return { ...shape, type: SchemaMetaFieldDef.type, kind: 'introspection' };

@@ -35,19 +35,22 @@ export function createSubgraphs(options: {
   return {
     inFlight,
     of(name) {
-      const found = known.get(name);
+      const url = urls[name]?.();
+      // A new supergraph may have it elsewhere; what is under way goes on where it began.
+      const place = `${name} ${url ?? ''}`;
+      const found = known.get(place);
       if (found) return found;
       const execute = options.local?.[name];
       if (execute) {
         const onWritten = (): void => inFlight?.renew();
         const made = createInProcessSubgraph({ name, execute, timeoutMs, metrics, log, onWritten });
-        known.set(name, made);
+        known.set(place, made);
         return made;
       }
-      const url = urls[name];
-      if (!url) throw new Error(`The supergraph has a subgraph "${name}", whose address the gateway was not given.`);
-      const made = createHttpSubgraph({ name, url: url(), timeoutMs, inFlight, metrics, log });
-      known.set(name, made);
+      if (url === undefined)
+        throw new Error(`The supergraph has a subgraph "${name}", whose address the gateway was not given.`);
+      const made = createHttpSubgraph({ name, url, timeoutMs, inFlight, metrics, log });
+      known.set(place, made);
       overHttp.push(made);
       return made;
     },

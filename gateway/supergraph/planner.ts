@@ -1,0 +1,60 @@
+/**
+ * The query planner, with what is known to go wrong in it put right before and after it: required-arguments.ts,
+ * resolvable-keys.ts, separate-names.ts, split-fetches.ts, and operations that no subgraph has an answer to.
+ */
+import { Supergraph as FederatedSupergraph, type Operation, type SelectionSet } from '@apollo/federation-internals';
+import { QueryPlanner, type QueryPlan } from '@apollo/query-planner';
+import { GraphQLError, parse, type DocumentNode } from 'graphql';
+import { adaptPlan } from './adapt-plan.js';
+import { separateRequiredArguments } from './required-arguments.js';
+import { resolvableKeysFirst } from './resolvable-keys.js';
+import { whatFieldsNeed } from './what-fields-need.js';
+import { keepObjects, namesOfPlanner, separateNames, type SeparateNames } from './separate-names.js';
+
+export interface Planner {
+  /** The operation as it must be for `buildQueryPlan`, and under which names its data will come. */
+  separateNames(document: DocumentNode): SeparateNames;
+  /**
+   * The plan for an operation on the API schema of the supergraph.
+   * @throws GraphQLError if it selects something and no subgraph has any of it.
+   */
+  buildQueryPlan(operation: Operation): QueryPlan;
+}
+
+/** @param supportedFeatures what the supergraph may ask of whoever runs it. */
+export function createPlanner(supergraphSdl: string, supportedFeatures: Set<string>): Planner {
+  const required = separateRequiredArguments(resolvableKeysFirst(parse(supergraphSdl, { noLocation: true })));
+  // A field that only stand-ins are required of now is external for nothing, which validation would refuse.
+  const validateSupergraph = required.standIns.size === 0;
+  const planner = new QueryPlanner(
+    FederatedSupergraph.build(required.document, { validateSupergraph, supportedFeatures }),
+  );
+  const names = namesOfPlanner(required.document);
+  const needs = whatFieldsNeed(required.document);
+  return {
+    separateNames: (document) => separateNames(keepObjects(document), names),
+    buildQueryPlan(operation) {
+      const plan = planner.buildQueryPlan(operation);
+      if (!plan.node && operation.rootKind !== 'subscription' && selectsData(operation.selectionSet))
+        // The planner has left out all of it: types that no subgraph has objects of, or that none resolves by a key.
+        throw new GraphQLError('No subgraph can resolve what the operation selects.', {
+          extensions: { code: 'BAD_USER_INPUT' },
+        });
+      return adaptPlan(plan, { needs, standIns: required.standIns });
+    },
+  };
+}
+
+/** Whether it selects a field other than those of introspection and those that are left out whatever the variables are. */
+function selectsData(set: SelectionSet): boolean {
+  return set.selections().some((selection) => {
+    if (selection.element.appliedDirectives.some(isNever)) return false;
+    if (selection.kind === 'FieldSelection') return !selection.element.name.startsWith('__');
+    return selectsData(selection.selectionSet);
+  });
+}
+
+function isNever(directive: { readonly name: string; arguments(): Readonly<Record<string, unknown>> }): boolean {
+  const condition = directive.arguments()['if'];
+  return (directive.name === 'skip' && condition === true) || (directive.name === 'include' && condition === false);
+}

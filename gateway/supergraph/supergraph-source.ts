@@ -1,0 +1,72 @@
+/**
+ * Where the gateway has its supergraph from. A file is looked at again and again: by its name, so that it may be replaced, as
+ * deployments do, or be behind a link that is set anew. What can't be read or is not a supergraph leaves the gateway with the one
+ * that it has, and the log says why.
+ */
+import { unwatchFile, watchFile } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { messageOf, StartupError } from '../../platform/errors.js';
+import type { Logger } from '../../platform/observability/logger.js';
+
+export interface SupergraphSource {
+  /** The SDL as it is now. @throws StartupError if there is none. */
+  read(): Promise<string>;
+  /** Calls with what comes later, until the function that it returns is called. */
+  follow(changed: (supergraphSdl: string) => void): () => void;
+}
+
+export interface SupergraphFile extends SupergraphSource {
+  /** Looks at once. */
+  reload(): void;
+}
+
+/** A supergraph that stays as it is. */
+export function fixedSupergraph(read: () => Promise<string>): SupergraphSource {
+  return { read, follow: () => () => undefined };
+}
+
+export function supergraphFile(path: string, options: { log: Logger; intervalMs?: number }): SupergraphFile {
+  const { log, intervalMs = 500 } = options;
+  const followers = new Set<(supergraphSdl: string) => void>();
+  let current: string | undefined;
+
+  const look = async (): Promise<void> => {
+    let text: string;
+    try {
+      text = await readFile(path, 'utf8');
+    } catch (error) {
+      log.warn(
+        { path, reason: messageOf(error) },
+        "the file of the supergraph can't be read; the gateway keeps its own",
+      );
+      return;
+    }
+    if (text === current) return;
+    current = text;
+    for (const changed of followers) changed(text);
+  };
+  const listen = (): void => void look();
+
+  return {
+    async read() {
+      try {
+        current = await readFile(path, 'utf8');
+      } catch (error) {
+        throw new StartupError(`The file of the supergraph can't be read (${messageOf(error)}). Check --supergraph.`, {
+          cause: error,
+        });
+      }
+      return current;
+    },
+    follow(changed) {
+      followers.add(changed);
+      // Asked for, and not told: what the system tells of is lost on network and container file systems, and behind links.
+      if (followers.size === 1) watchFile(path, { interval: intervalMs, persistent: false }, listen);
+      return () => {
+        followers.delete(changed);
+        if (followers.size === 0) unwatchFile(path, listen);
+      };
+    },
+    reload: listen,
+  };
+}

@@ -1,0 +1,101 @@
+/** Two small subgraphs on one port, HTTP and WebSocket, and the supergraph that they compose to, for tests of the command. */
+import { composeServices } from '@apollo/composition';
+import { buildSubgraphSchema } from '@apollo/subgraph';
+import { execute, parse, subscribe, type GraphQLSchema } from 'graphql';
+import { useServer } from 'graphql-ws/use/ws';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { WebSocketServer } from 'ws';
+
+export interface SocketSubgraphs extends AsyncDisposable {
+  /** Of both; with `more`, of a `weather` that has one more field. */
+  supergraph(more?: boolean): string;
+  /** Headers of the last request to a subgraph. */
+  readonly headers: IncomingHttpHeaders;
+  /** Ends what waits in `Query.slow`. */
+  release(): void;
+  /** How many wait in it. */
+  readonly waiting: number;
+}
+
+const link = 'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key"])';
+const weather = (more: boolean) => `${link}
+  type Query { station: Station slow: String }
+  type Subscription { gusts: Station }
+  type Station @key(fields: "id") { id: ID! wind: Int ${more ? 'rain: Int' : ''} }`;
+const names = `${link} type Station @key(fields: "id") { id: ID! name: String }`;
+
+export async function startSocketSubgraphs(): Promise<SocketSubgraphs> {
+  const station = { __typename: 'Station', id: 's1', wind: 12, rain: 3 };
+  let headers: IncomingHttpHeaders = {};
+  const waiting = new Set<() => void>();
+  const slow = async (): Promise<string> => {
+    await new Promise<void>((resolve) => waiting.add(resolve));
+    return 'done';
+  };
+  const schemas: Record<string, GraphQLSchema> = {
+    weather: buildSubgraphSchema({
+      typeDefs: parse(weather(true)),
+      resolvers: {
+        Query: { station: () => station, slow },
+        Station: { __resolveReference: () => station },
+        Subscription: {
+          gusts: {
+            async *subscribe() {
+              for (const wind of [20, 30]) yield { gusts: { ...station, wind } };
+            },
+          },
+        },
+      },
+    }),
+    names: buildSubgraphSchema({
+      typeDefs: parse(names),
+      resolvers: { Station: { __resolveReference: () => ({ ...station, name: 'Harbour' }) } },
+    }),
+  };
+  const server = createServer((request, response) => {
+    headers = request.headers;
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const { query, variables } = JSON.parse(Buffer.concat(chunks).toString()) as {
+        query: string;
+        variables?: object;
+      };
+      const schema = schemas[request.url?.slice(1) ?? ''];
+      if (!schema) throw new Error('There is no such subgraph.');
+      void Promise.resolve(execute({ schema, document: parse(query), variableValues: { ...variables } })).then(
+        (result) => response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(result)),
+      );
+    });
+  });
+  const sockets = new WebSocketServer({ server, path: '/weather' });
+  const webSocket = useServer({ schema: schemas['weather'], execute, subscribe }, sockets);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const root = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    supergraph(more = false) {
+      const { supergraphSdl } = composeServices([
+        { name: 'weather', url: `${root}/weather`, typeDefs: parse(weather(more)) },
+        { name: 'names', url: `${root}/names`, typeDefs: parse(names) },
+      ]);
+      if (supergraphSdl === undefined) throw new Error('The subgraphs do not compose.');
+      return supergraphSdl;
+    },
+    get headers() {
+      return headers;
+    },
+    get waiting() {
+      return waiting.size;
+    },
+    release() {
+      for (const resolve of waiting) resolve();
+      waiting.clear();
+    },
+    async [Symbol.asyncDispose]() {
+      await webSocket.dispose();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

@@ -1,0 +1,185 @@
+/**
+ * A composed graph of two or more subgraphs on sockets, the gateway's executor in front of them, and the monolith that it must
+ * equal. All of a test file shares one process and one port; a graph takes some tens of milliseconds.
+ */
+import { composeServices } from '@apollo/composition';
+import { execute, parse, validate, type DocumentNode, type GraphQLSchema } from 'graphql';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Registry } from 'prom-client';
+import fc from 'fast-check';
+import { expect } from 'vitest';
+import { createExecutor, type Executor } from '../../../gateway/execution/executor.js';
+import { createGatewayMetrics } from '../../../gateway/gateway-metrics.js';
+import { createSubgraphs } from '../../../gateway/execution/subgraphs/subgraphs.js';
+import { buildSupergraph, type Supergraph } from '../../../gateway/supergraph/supergraph.js';
+import { graphqlErrorFormatter } from '../../../platform/graphql/errors.js';
+import { silentLog } from '../../world/database.js';
+import type { GraphData } from './graph-data.js';
+import { createMonolith, type Monolith } from './monolith.js';
+import { randomOperation, type ArgumentLiterals } from './random-operation.js';
+import { subgraphOfData } from './subgraph-of-data.js';
+
+export interface Answer {
+  readonly data?: unknown;
+  readonly errors?: readonly { readonly message: string; readonly path?: readonly (string | number)[] }[];
+}
+
+export interface SubgraphRequest {
+  readonly subgraph: string;
+  readonly query: string;
+  readonly variables: Readonly<Record<string, unknown>>;
+}
+
+export interface Federation extends AsyncDisposable {
+  readonly supergraphSdl: string;
+  readonly supergraph: Supergraph;
+  /** What the subgraphs were asked since `ask` was last called. */
+  readonly requests: readonly SubgraphRequest[];
+  /** A validated operation through the executor. Without errors there is no member `errors`. */
+  ask(query: string, variables?: Readonly<Record<string, unknown>>): Promise<Answer>;
+  /** Expects of the gateway what the monolith answers. @returns the data. */
+  compare(query: string, variables?: Readonly<Record<string, unknown>>): Promise<unknown>;
+  /** Compares queries made up at random. @param literals what arguments may be, by their names; of enums nothing is needed. */
+  compareAny(literals?: ArgumentLiterals, runs?: number): Promise<void>;
+}
+
+/** How many queries are made up for each graph. */
+const randomRuns = Number(process.env['RANDOM_QUERIES'] ?? 15);
+
+/** The header that a federation 2 schema begins with. */
+export const fed2 = `extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: [
+  "@key", "@requires", "@provides", "@external", "@shareable", "@override", "@inaccessible", "@interfaceObject",
+  "@context", "@fromContext", "@extends", "@tag"
+])\n`;
+
+export async function startFederation(options: {
+  /** SDL by name; what does not begin with `extend schema` is of federation 2, with everything imported. */
+  readonly subgraphs: Readonly<Record<string, string>>;
+  readonly data: GraphData;
+  /** SDL that is of federation 1. */
+  readonly federation1?: readonly string[];
+}): Promise<Federation> {
+  const { data, federation1 = [] } = options;
+  const subgraphs = Object.entries(options.subgraphs).map(
+    ([name, sdl]) => [name, federation1.includes(name) ? sdl : fed2 + sdl] as const,
+  );
+  const schemas = new Map<string, GraphQLSchema>();
+  const requests: SubgraphRequest[] = [];
+  const server = await serve(schemas, requests);
+  const root = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { supergraphSdl, errors } = composeServices(
+    subgraphs.map(([name, sdl]) => ({ name, url: `${root}/${name}`, typeDefs: parse(sdl) })),
+  );
+  if (supergraphSdl === undefined) throw new Error((errors ?? []).map(({ message }) => message).join('\n'));
+  const supergraph = buildSupergraph(supergraphSdl);
+  for (const [name, sdl] of subgraphs)
+    schemas.set(name, subgraphOfData(sdl, data, supergraph.supergraphSchema, overriddenFrom(name, subgraphs)));
+  const executor = createExecutor({
+    supergraph: () => supergraph,
+    subgraphs: createSubgraphs({
+      urls: Object.fromEntries(subgraphs.map(([name]) => [name, () => `${root}/${name}`])),
+      metrics: createGatewayMetrics(new Registry()),
+      log: silentLog,
+    }),
+    formatError: graphqlErrorFormatter(silentLog),
+  });
+  const monolith = createMonolith(
+    supergraph.federatedApiSchema.toGraphQLJSSchema(),
+    subgraphs.map(([, sdl]) => sdl),
+    data,
+  );
+  return { supergraphSdl, supergraph, requests, ...operations({ supergraph, executor, monolith, requests, server }) };
+}
+
+function operations(parts: {
+  supergraph: Supergraph;
+  executor: Executor;
+  monolith: Monolith;
+  requests: SubgraphRequest[];
+  server: Server;
+}): Pick<Federation, 'ask' | 'compare' | 'compareAny'> & AsyncDisposable {
+  const { supergraph, executor, monolith, requests, server } = parts;
+  const run = async (document: DocumentNode, variables: Readonly<Record<string, unknown>>): Promise<Answer> => {
+    requests.length = 0;
+    const prepared = executor.prepare(document, undefined);
+    const { data, errors } = await executor.execute(prepared, { variables, context: { forwarded: {} } });
+    return {
+      ...(data === undefined ? {} : { data: JSON.parse(data) as unknown }),
+      ...(errors.length > 0 ? { errors } : {}),
+    };
+  };
+  const parseValid = (query: string): DocumentNode => {
+    const document = parse(query);
+    expect(validate(supergraph.apiSchema, document)).toEqual([]);
+    return document;
+  };
+  const compare: Federation['compare'] = async (query, variables = {}) => {
+    const document = parseValid(query);
+    const expected = JSON.parse(JSON.stringify(monolith.execute(document, variables))) as Answer;
+    expect(expected.errors, 'the monolith').toBeUndefined();
+    expect(await run(document, variables), query).toEqual(expected);
+    return expected.data;
+  };
+  return {
+    ask: (query, variables = {}) => run(parseValid(query), variables),
+    compare,
+    compareAny: (literals = {}, runs = randomRuns) =>
+      fc.assert(
+        fc.asyncProperty(randomOperation(supergraph.apiSchema, literals), async ({ query, variables }) => {
+          await compare(query, variables);
+        }),
+        // Made smaller, it would be asked for hundreds of times.
+        { numRuns: runs, endOnFailure: true },
+      ),
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** All subgraphs at `/name` of one port. They refuse what is not valid, as any server would. */
+async function serve(schemas: ReadonlyMap<string, GraphQLSchema>, requests: SubgraphRequest[]): Promise<Server> {
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const subgraph = request.url?.slice(1) ?? '';
+      const body = JSON.parse(Buffer.concat(chunks).toString()) as Omit<SubgraphRequest, 'subgraph'>;
+      requests.push({ subgraph, query: body.query, variables: body.variables });
+      void answer(schemas.get(subgraph), body).then((result) =>
+        response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(result)),
+      );
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return server;
+}
+
+async function answer(
+  schema: GraphQLSchema | undefined,
+  { query, variables }: Omit<SubgraphRequest, 'subgraph'>,
+): Promise<unknown> {
+  if (!schema) return { errors: [{ message: 'There is no such subgraph.' }] };
+  const document = parse(query);
+  const errors = validate(schema, document);
+  return errors.length > 0 ? { errors } : execute({ schema, document, variableValues: variables });
+}
+
+/** `Type.field` that others have taken over from the subgraph. */
+function overriddenFrom(name: string, subgraphs: readonly (readonly [string, string])[]): ReadonlySet<string> {
+  const taken = new Set<string>();
+  for (const [, sdl] of subgraphs) {
+    for (const definition of parse(sdl).definitions) {
+      if (!('fields' in definition) || !('name' in definition)) continue;
+      for (const field of definition.fields ?? []) {
+        const override = field.directives?.find((directive) => directive.name.value === 'override');
+        const from = override?.arguments?.find((argument) => argument.name.value === 'from')?.value;
+        if (from && 'value' in from && from.value === name && definition.name)
+          taken.add(`${definition.name.value}.${field.name.value}`);
+      }
+    }
+  }
+  return taken;
+}
