@@ -1,6 +1,7 @@
 // `npm run bench [-- NAME…]`: runs the measurements, each beside its peer in this one run, and writes docs/benchmarks.md.
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
+import { measureAttacks } from './attacks.js';
 import { measureFanOut } from './fan-out.js';
 import { measureFederation } from './federation.js';
 import { measureRules } from './rules.js';
@@ -17,6 +18,7 @@ const measurements: Readonly<Record<string, () => Promise<Section>>> = {
   'subscription-latency': measureSubscriptionLatency,
   webhooks: measureWebhooks,
   'fan-out': measureFanOut,
+  attacks: measureAttacks,
   'joined-query': measureJoinedQuery,
   federation: measureFederation,
   rules: measureRules,
