@@ -73,7 +73,23 @@ const eventChange = z.object({
   causationId: z.string().nullable(),
 });
 
-const payloads = { device: deviceChange, command: commandChange, alert: alertChange, event: eventChange } as const;
+/** Both halves of a device's twin after a change. Times are RFC 3339. */
+const twinChange = z.object({
+  desired: z.record(z.string(), z.unknown()),
+  desiredVersion: z.int(),
+  desiredAt: z.string().nullable(),
+  reported: z.record(z.string(), z.unknown()),
+  reportedVersion: z.int(),
+  reportedAt: z.string().nullable(),
+});
+
+const payloads = {
+  device: deviceChange,
+  command: commandChange,
+  alert: alertChange,
+  event: eventChange,
+  twin: twinChange,
+} as const;
 
 export type Entity = keyof typeof payloads;
 /** State of a device after a change, with the readings that were new. */
@@ -84,6 +100,7 @@ export type CommandDocument = z.infer<typeof commandChange>;
 export type CommandStatus = CommandDocument['status'];
 /** An alert as filters and subscriptions look at it. */
 export type AlertDocument = z.infer<typeof alertChange>;
+export type TwinChange = z.infer<typeof twinChange>;
 /** An entry of the event log. */
 export type LoggedEvent = z.infer<typeof eventChange>;
 

@@ -274,7 +274,7 @@ const projectionChanges = {
   'io.fleetgraph.projection.changed.v1': z.object({
     /** Gap-free number of the change within its tenant; the cursor of subscriptions. A decimal string: it may pass 2^53. */
     seq: z.string().regex(/^\d+$/),
-    entity: z.enum(['device', 'command', 'alert', 'event']),
+    entity: z.enum(['device', 'command', 'alert', 'event', 'twin']),
     id,
     version: z.string().regex(/^\d+$/),
     at: dateTime,

@@ -12,6 +12,7 @@ import { commandStream } from './live/command-stream.js';
 import { deviceStatesStream, deviceStateStream, telemetryStream } from './live/device-streams.js';
 import { eventStream } from './live/event-stream.js';
 import { fleetStream } from './live/fleet-stream.js';
+import { deviceTwinStream } from './live/twin-stream.js';
 import type { LiveOptions, Stream } from './live/stream.js';
 import { testRule, type TestRuleInput } from './rules/test-rule.js';
 import { metricStates } from './state/device-state.js';
@@ -85,6 +86,9 @@ export function createResolvers({ sql, live, appearanceTimeoutMs }: ResolverOpti
       ),
       telemetry: streamField<Parameters<typeof telemetryStream>[2]>((tenant, args) =>
         telemetryStream(live, tenant, args),
+      ),
+      deviceTwin: streamField<Parameters<typeof deviceTwinStream>[2]>((tenant, args) =>
+        deviceTwinStream(live, tenant, args),
       ),
       command: streamField<Parameters<typeof commandStream>[2]>((tenant, args) =>
         commandStream(live, tenant, args, appearanceTimeoutMs),

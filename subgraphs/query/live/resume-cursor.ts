@@ -7,7 +7,8 @@ import { z } from 'zod';
 import { FleetgraphError } from '../../../platform/errors.js';
 
 /** Fields of `Subscription` whose payloads carry cursors. */
-export type StreamName = 'deviceState' | 'deviceStates' | 'telemetry' | 'command' | 'alerts' | 'events' | 'fleet';
+export type StreamName =
+  'deviceState' | 'deviceStates' | 'deviceTwin' | 'telemetry' | 'command' | 'alerts' | 'events' | 'fleet';
 
 /** What a client has seen: everything up to a change, or part of a snapshot. */
 export type Seen = bigint | 'partOfSnapshot';

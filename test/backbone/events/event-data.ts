@@ -242,7 +242,7 @@ export const dataOf: { readonly [T in EventType]: Arbitrary<EventData<T>> } = {
   'io.fleetgraph.device.event-raised.v1': fc.record({ deviceId: id, name: id, data: json, at: epochMs }),
   'io.fleetgraph.projection.changed.v1': fc.record({
     seq: digits,
-    entity: fc.constantFrom('device', 'command', 'alert', 'event'),
+    entity: fc.constantFrom('device', 'command', 'alert', 'event', 'twin'),
     ...{ id, version: digits, at: dateTime, payload: json },
   }),
 };

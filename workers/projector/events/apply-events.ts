@@ -11,6 +11,7 @@ import type { Event } from '../../../backbone/events/envelope.js';
 import { inTransaction, type Sql } from '../../../platform/database/sql.js';
 import { appendChanges, type NumberedChange, type PendingChange } from '../change-log.js';
 import { applyToAlerts, applyToRules } from './apply-alerts.js';
+import { applyToTwins } from './apply-to-twins.js';
 import { evolveCommand, isCommandEvent } from './evolve-command.js';
 import { evolveDevice, isDeviceEvent, type RegistryEntry } from './evolve-device.js';
 
@@ -33,9 +34,10 @@ export async function applyEvents(
     await applyToRegistry(sql, fresh);
     const commands = await applyToCommands(sql, fresh);
     const alerts = await applyToAlerts(sql, fresh);
+    const twins = await applyToTwins(sql, fresh);
     await applyToRules(sql, fresh);
     const pending = fresh.flatMap((event): PendingChange[] => {
-      const change = commands.get(event.id) ?? alerts.get(event.id);
+      const change = commands.get(event.id) ?? alerts.get(event.id) ?? twins.get(event.id);
       return change === undefined ? [eventChange(event)] : [eventChange(event), change];
     });
     const changes = await appendChanges(sql, pending);

@@ -192,6 +192,46 @@ test('deviceStates gives one payload for each matching device, then the changes 
   );
 });
 
+test('deviceTwin gives the twin, then each change, with what is left; it resumes without a gap', async () => {
+  const tenant = newTenant();
+  const id = `${tenant}-device`;
+  interface Twin {
+    readonly deviceTwin: {
+      cursor: string;
+      snapshot: boolean;
+      twin: { delta: unknown; inSync: boolean; desired: unknown };
+    };
+  }
+  const query = `subscription ($id: ID!, $since: String) { deviceTwin(deviceId: $id, since: $since) {
+    cursor snapshot device { id } twin { delta inSync desired { state version } reported { version } } } }`;
+  const subscriber = await side.subscribe<Twin>(tenant, query, { id });
+  await eventually(() => expect(subscriber.received).toHaveLength(1));
+  expect(subscriber.received[0]?.deviceTwin).toMatchObject({ snapshot: true, twin: { delta: {}, inSync: true } });
+  const desire = (version: number, speed: number) =>
+    side.event(tenant, 'io.fleetgraph.device.desired-state-set.v1', { deviceId: id, desired: { speed }, version });
+  await desire(1, 2);
+  await eventually(() => expect(subscriber.received).toHaveLength(2));
+  await side.event(tenant, 'io.fleetgraph.device.reported-state-changed.v1', {
+    ...{ deviceId: id, reported: { speed: 2, own: 1 }, version: 1 },
+  });
+  await eventually(() => expect(subscriber.received).toHaveLength(3));
+  // What is older than what is known changes nothing, whenever it comes.
+  await desire(1, 9);
+  await desire(2, 3);
+  await eventually(() => expect(subscriber.received).toHaveLength(4));
+  expect(subscriber.received.slice(1).map(({ deviceTwin: { twin } }) => [twin.delta, twin.inSync])).toEqual([
+    [{ speed: 2 }, false],
+    [{}, true],
+    [{ speed: 3 }, false],
+  ]);
+  const resumed = await side.subscribe<Twin>(tenant, query, { id, since: subscriber.received[2]?.deviceTwin.cursor });
+  await eventually(() => expect(resumed.received).toHaveLength(1));
+  expect(resumed.received[0]).toEqual(subscriber.received[3]);
+  const foreign = await side.subscribe<Twin>(newTenant(), query, { id });
+  await eventually(() => expect(foreign.received).toHaveLength(1));
+  expect(foreign.received[0]?.deviceTwin.twin.desired).toEqual({ state: {}, version: 0 });
+});
+
 test('telemetry gives the latest readings first, then new ones, late ones included, of the metrics asked for', async () => {
   const tenant = newTenant();
   const id = `${tenant}-device`;
