@@ -49,10 +49,10 @@ export const notStarted: LocalResponse = {
 /** Operations of one gateway are few: those of its plans. */
 const maxDocuments = 1_000;
 
-export function createLocalExecution<Context extends RequestContext>(options: {
+export function createLocalExecution(options: {
   readonly schema: GraphQLSchema;
   readonly verifyToken: VerifyToken;
-  readonly context: (base: RequestContext) => Context;
+  readonly context: (base: RequestContext) => RequestContext;
   readonly log: Logger;
 }): ExecuteLocally {
   const { schema, verifyToken } = options;

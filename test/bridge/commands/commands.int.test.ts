@@ -155,7 +155,11 @@ test('a command that is asked for again is sent again with its number, and only 
     attempts.push((JSON.parse(payload.toString()) as { attempt: number }).attempt),
   );
   const first = requested(device, 't-1');
-  const { name, parameters, expiresAt } = first.data as unknown as { name: string; parameters: never; expiresAt: string };
+  const { name, parameters, expiresAt } = first.data as unknown as {
+    name: string;
+    parameters: never;
+    expiresAt: string;
+  };
   const again = (attempt: number) =>
     makeEvent({
       ...{ source: '/actions', type: 'io.fleetgraph.command.retried.v1' as const, subject: device.deviceId },

@@ -13,7 +13,7 @@ import type { Logger } from '../../../platform/observability/logger.js';
 import type { Registry } from '../../../platform/observability/metrics.js';
 import type { DeviceWatch, EndCause } from '../watch/device-watch.js';
 import { devicesWithState } from '../watch/watch-rows.js';
-import { knowDevices, knowRule, waitingDevices, type KnownRule } from './definition-rows.js';
+import { knowDevices, knowRule, waitingDevices, type DeviceEvent, type KnownRule } from './definition-rows.js';
 
 const chunk = 500;
 
@@ -72,10 +72,6 @@ export function createDefinitionConsumer(options: {
     },
   });
 }
-
-export type DeviceEvent = Event<
-  'io.fleetgraph.device.registered.v1' | 'io.fleetgraph.device.updated.v1' | 'io.fleetgraph.device.decommissioned.v1'
->;
 
 function isDeviceEvent(event: Event): event is DeviceEvent {
   return event.type.startsWith('io.fleetgraph.device.');

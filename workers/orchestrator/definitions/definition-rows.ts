@@ -2,10 +2,10 @@
 import type pg from 'pg';
 import { labelsInJson, selectorConditions, type DeviceSelector } from '../../../backbone/devices/label-selector.js';
 import { compileRule } from '../../../backbone/rules/compile.js';
+import type { Event } from '../../../backbone/events/envelope.js';
 import type { RuleDefinition } from '../../../backbone/rules/definition.js';
 import { inTransaction, sqlOf, type Sql } from '../../../platform/database/sql.js';
 import type { WatchKey } from '../watch/watch-rows.js';
-import type { DeviceEvent } from './definition-consumer.js';
 
 export interface KnownRule {
   readonly tenant: string;
@@ -14,6 +14,11 @@ export interface KnownRule {
   /** null: it is deleted. */
   readonly definition: RuleDefinition | null;
 }
+
+/** What says which devices there are. */
+export type DeviceEvent = Event<
+  'io.fleetgraph.device.registered.v1' | 'io.fleetgraph.device.updated.v1' | 'io.fleetgraph.device.decommissioned.v1'
+>;
 
 /** Makes a rule known to all orchestrators. One that is not newer than what is known changes nothing. */
 export async function knowRule(pool: pg.Pool, rule: KnownRule): Promise<void> {
