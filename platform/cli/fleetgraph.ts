@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { messageOf, StartupError } from '../errors.js';
 import { discardDeadLetters, listDeadLetters, replayDeadLetters, type DeadLetterOptions } from './dead-letters.js';
 import { demo } from './demo.js';
+import type { RunningSubgraph } from '../../gateway/supergraph/composed-supergraph.js';
 import { gateway } from './gateway.js';
 import { simulate } from './simulate.js';
 import { start } from './start.js';
@@ -22,7 +23,8 @@ program
 program
   .command('gateway')
   .description('run the gateway alone, in front of the subgraphs of any supergraph')
-  .requiredOption('--supergraph <file>', 'SDL that the subgraphs compose to; read again when it changes, and on SIGHUP')
+  .option('--supergraph <file>', 'SDL that the subgraphs compose to; read again when it changes, and on SIGHUP')
+  .option('--subgraph <name=url>', 'a running subgraph, once for each, in the place of a file', addSubgraph)
   .option('--port <port>', 'port to listen on; default: GATEWAY_PORT, which is 4000 unless it is set', parsePort)
   .action((options: Parameters<typeof gateway>[0]) => gateway(options));
 
@@ -96,6 +98,14 @@ function parsePort(value: string): number {
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new InvalidArgumentError('It must be a whole number from 0 (any free port) to 65535.');
   return port;
+}
+
+function addSubgraph(value: string, before: readonly RunningSubgraph[] = []): readonly RunningSubgraph[] {
+  const [, name, url] = /^([A-Za-z][A-Za-z0-9_-]*)=(https?:\/\/.+)$/.exec(value) ?? [];
+  if (name === undefined || url === undefined || !URL.canParse(url))
+    throw new InvalidArgumentError('It must be a name and a URL, e.g. reviews=http://127.0.0.1:4001/graphql.');
+  if (before.some((subgraph) => subgraph.name === name)) throw new InvalidArgumentError(`"${name}" is named twice.`);
+  return [...before, { name, url }];
 }
 
 function parseRoles(value: string): RoleName[] {

@@ -21,6 +21,7 @@ let url: string;
 
 beforeAll(async () => {
   subgraphs = await startSocketSubgraphs();
+  subgraphs.rain();
   directory = await mkdtemp(join(tmpdir(), 'fleetgraph-supergraph-'));
   file = join(directory, 'supergraph.graphql');
   await writeFile(file, subgraphs.supergraph());

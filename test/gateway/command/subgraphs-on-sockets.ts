@@ -10,6 +10,10 @@ import { WebSocketServer } from 'ws';
 export interface SocketSubgraphs extends AsyncDisposable {
   /** Of both; with `more`, of a `weather` that has one more field. */
   supergraph(more?: boolean): string;
+  /** Where each is, by its name. */
+  readonly urls: Readonly<Record<string, string>>;
+  /** From now on `weather` has the field that it has not at first. */
+  rain(): void;
   /** Headers of the last request to a subgraph. */
   readonly headers: IncomingHttpHeaders;
   /** Ends what waits in `Query.slow`. */
@@ -33,9 +37,9 @@ export async function startSocketSubgraphs(): Promise<SocketSubgraphs> {
     await new Promise<void>((resolve) => waiting.add(resolve));
     return 'done';
   };
-  const schemas: Record<string, GraphQLSchema> = {
-    weather: buildSubgraphSchema({
-      typeDefs: parse(weather(true)),
+  const schemaOfWeather = (more: boolean): GraphQLSchema =>
+    buildSubgraphSchema({
+      typeDefs: parse(weather(more)),
       resolvers: {
         Query: { station: () => station, slow },
         Station: { __resolveReference: () => station },
@@ -47,7 +51,9 @@ export async function startSocketSubgraphs(): Promise<SocketSubgraphs> {
           },
         },
       },
-    }),
+    });
+  const schemas: Record<string, GraphQLSchema> = {
+    weather: schemaOfWeather(false),
     names: buildSubgraphSchema({
       typeDefs: parse(names),
       resolvers: { Station: { __resolveReference: () => ({ ...station, name: 'Harbour' }) } },
@@ -74,6 +80,10 @@ export async function startSocketSubgraphs(): Promise<SocketSubgraphs> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const root = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
+    urls: { weather: `${root}/weather`, names: `${root}/names` },
+    rain() {
+      schemas['weather'] = schemaOfWeather(true);
+    },
     supergraph(more = false) {
       const { supergraphSdl } = composeServices([
         { name: 'weather', url: `${root}/weather`, typeDefs: parse(weather(more)) },

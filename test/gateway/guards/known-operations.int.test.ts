@@ -31,7 +31,7 @@ async function post(body: unknown) {
     headers: { 'content-type': 'application/json', authorization },
     body: JSON.stringify(body),
   });
-  return { status: response.status, answer: (await response.json()) };
+  return { status: response.status, answer: await response.json() };
 }
 const data = { fleet: { devices: 2 } };
 
