@@ -19,6 +19,8 @@ export interface Host {
 export function createHost(options: { roles: readonly Role[]; log: Logger; shutdownTimeoutMs: number }): Host {
   const { roles, log } = options;
   const started: Role[] = [];
+  /** Those whose start has come to its end: before that a role may have all that it needs and listen nowhere yet. */
+  const complete = new Set<Role>();
   let stopping: Promise<void> | undefined;
 
   const stopAll = async (): Promise<void> => {
@@ -58,6 +60,7 @@ export function createHost(options: { roles: readonly Role[]; log: Logger; shutd
           await stopAll();
           throw error;
         }
+        complete.add(role);
         log.debug({ role: role.name }, 'role started');
       }
     },
@@ -70,6 +73,7 @@ export function createHost(options: { roles: readonly Role[]; log: Logger; shutd
       for (const role of roles) {
         try {
           await role.ready();
+          if (!complete.has(role)) throw new Error('starting');
         } catch (error) {
           throw new Error(`${role.name}: ${messageOf(error)}`, { cause: error });
         }

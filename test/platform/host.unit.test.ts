@@ -54,7 +54,23 @@ test('names the role that is not ready, and is not ready while it stops', async 
   const journal: string[] = [];
   const roles = [recordingRole('a', journal), recordingRole('b', journal, { ready: new Error('database away') })];
   const host = createHost({ roles, log: silentLog, shutdownTimeoutMs: 1_000 });
+  await host.start();
   await expect(host.ready()).rejects.toThrow('b: database away');
   await host.stop();
   await expect(host.ready()).rejects.toThrow('shutting down');
+});
+
+test('a role that has all it needs is not ready before its start has come to its end', async () => {
+  let listen: () => void = () => undefined;
+  const role: Role = {
+    ...recordingRole('a', []),
+    start: () => new Promise((resolve) => (listen = resolve)),
+  };
+  const host = createHost({ roles: [role], log: silentLog, shutdownTimeoutMs: 1_000 });
+  const started = host.start();
+  await expect(host.ready()).rejects.toThrow('a: starting');
+  listen();
+  await started;
+  await host.ready();
+  await host.stop();
 });
