@@ -21,3 +21,19 @@ const contentErrors = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'IN
 export function publishFault(error: unknown): PublishFault {
   return contentErrors.has(protocolErrorOf(error) ?? '') ? 'content' : 'away';
 }
+
+/** Errors of a partition whose leader is new or about to be chosen: the next answer of the cluster knows better. */
+const leadershipErrors = new Set([
+  'LEADER_NOT_AVAILABLE',
+  'NOT_LEADER_FOR_PARTITION',
+  'REPLICA_NOT_AVAILABLE',
+  'FENCED_LEADER_EPOCH',
+  'UNKNOWN_LEADER_EPOCH',
+  'OFFSET_NOT_AVAILABLE',
+  'NOT_CONTROLLER',
+]);
+
+/** True when the same question has an answer soon, from a client that asks the cluster anew who leads. */
+export function isLeadershipError(error: unknown): boolean {
+  return leadershipErrors.has(protocolErrorOf(error) ?? '');
+}

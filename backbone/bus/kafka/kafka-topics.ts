@@ -2,12 +2,12 @@
 import { AssignerProtocol, type Admin } from 'kafkajs';
 import type { KafkaConfig } from '../../../platform/config/config.js';
 import { FleetgraphError, messageOf } from '../../../platform/errors.js';
-import { pause } from '../../../platform/lifecycle/wait.js';
+import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
 import type { GroupLag } from '../bus-metrics.js';
 import type { TopicOptions } from '../event-bus.js';
 import type { Position } from '../partition-consumer.js';
 import type { CreateKafka } from './kafka-client.js';
-import { protocolErrorOf } from './kafka-errors.js';
+import { isLeadershipError, protocolErrorOf } from './kafka-errors.js';
 
 /** How topics are made. Names have the prefix in Kafka; everywhere else they are without. */
 export type TopicSettings = Pick<KafkaConfig, 'prefix' | 'replicationFactor' | 'minInsyncReplicas'>;
@@ -31,6 +31,9 @@ export interface KafkaTopics {
 /** A flush is at most 2 MiB of UTF-16 units, three bytes each in the worst case. */
 const maxMessageBytes = 8 * 2 ** 20;
 
+/** A new leader is chosen within a few seconds; who asks at the start of a role has until then. */
+const leadershipWaitMs = 15_000;
+
 export function createKafkaTopics(createKafka: CreateKafka, settings: TopicSettings): KafkaTopics {
   const { prefix } = settings;
   let connecting: Promise<Admin> | undefined;
@@ -51,15 +54,30 @@ export function createKafkaTopics(createKafka: CreateKafka, settings: TopicSetti
     try {
       return await work(await current);
     } catch (error) {
-      const answered = error instanceof FleetgraphError || protocolErrorOf(error) !== undefined;
+      // Nor does it ask who leads now.
+      const answered =
+        error instanceof FleetgraphError || (protocolErrorOf(error) !== undefined && !isLeadershipError(error));
       if (!answered && connecting === current) forget();
       throw error;
     }
   };
 
-  const available = async <T>(work: (admin: Admin) => Promise<T>): Promise<T> => {
+  /** Waits out a change of leaders, as after a topic was made or a broker went. */
+  const askLeaders = async <T>(work: (admin: Admin) => Promise<T>, waitMs: number): Promise<T> => {
+    const deadlineMs = performance.now() + waitMs;
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await ask(work);
+      } catch (error) {
+        if (!isLeadershipError(error) || performance.now() > deadlineMs) throw error;
+        await pause(50 + backoffMs(attempt, 50, 1_000));
+      }
+    }
+  };
+
+  const available = async <T>(work: (admin: Admin) => Promise<T>, waitMs = leadershipWaitMs): Promise<T> => {
     try {
-      return await ask(work);
+      return await askLeaders(work, waitMs);
     } catch (error) {
       if (error instanceof FleetgraphError) throw error;
       throw new FleetgraphError('UNAVAILABLE', `Kafka can't be asked: ${messageOf(error)}. Try again later.`, {
@@ -138,7 +156,9 @@ export function createKafkaTopics(createKafka: CreateKafka, settings: TopicSetti
         );
       }),
     ends: (topics) => available((admin) => endsOf(admin, prefix, topics)),
-    lag: (groups) => available(async (admin) => (await Promise.all(groups.map((group) => lagOf(admin, group)))).flat()),
+    // A scrape of metrics doesn't wait: the next one is soon.
+    lag: (groups) =>
+      available(async (admin) => (await Promise.all(groups.map((group) => lagOf(admin, group)))).flat(), 0),
     uncommittedEnds: (group, topics) =>
       available(async (admin) => {
         const committed = await admin.fetchOffsets({
