@@ -5,18 +5,8 @@
 import { createRemoteJWKSet, type JWTVerifyGetKey } from 'jose';
 import { join } from 'node:path';
 import type { EventBus } from '../../backbone/bus/event-bus.js';
-import { createKafkaBus } from '../../backbone/bus/kafka/kafka-bus.js';
-import { createPostgresBus } from '../../backbone/bus/postgres/postgres-bus.js';
 import { topicOptions } from '../../backbone/bus/topics.js';
 import type { DeviceDirectory } from '../../backbone/devices/device-directory.js';
-import { createRelayRole } from '../../backbone/relay/relay.js';
-import { createBridgeRole } from '../../bridge/bridge.js';
-import { createGatewayRole } from '../../gateway/gateway.js';
-import { createActionsRole } from '../../subgraphs/actions/actions.js';
-import { createDeviceRole } from '../../subgraphs/device/device.js';
-import { createQueryRole } from '../../subgraphs/query/query.js';
-import { createOrchestratorRole } from '../../workers/orchestrator/orchestrator.js';
-import { createProjectorRole } from '../../workers/projector/projector.js';
 import { roleNames, type Config, type RoleName } from '../config/config.js';
 import { migrate } from '../database/migrate.js';
 import { createPool } from '../database/pool.js';
@@ -98,13 +88,23 @@ export async function startFleetgraph(options: {
     const servicePool = pool('fleetgraph');
     const backbonePool = pool('fleetgraph-backbone');
     const bus = config.kafka
-      ? createKafkaBus({ kafka: config.kafka, instance: config.instance, log, metrics })
-      : createPostgresBus({ pool: backbonePool, databaseUrl, log, metrics });
+      ? (await import('../../backbone/bus/kafka/kafka-bus.js')).createKafkaBus({
+          kafka: config.kafka,
+          instance: config.instance,
+          log,
+          metrics,
+        })
+      : (await import('../../backbone/bus/postgres/postgres-bus.js')).createPostgresBus({
+          pool: backbonePool,
+          databaseUrl,
+          log,
+          metrics,
+        });
     closers.push(() => bus.close());
     await makeTopics(bus, config, log);
 
     const { verifyToken, issuer } = await openIdentity(config);
-    const parts = makeRoles(roles, {
+    const parts = await makeRoles(roles, {
       config,
       log,
       metrics,
@@ -257,22 +257,32 @@ interface Parts {
   readonly bridge?: ServiceRole & { mqttPort(): number | undefined };
 }
 
-/** Makes the roles in start order: what others ask comes first, intake comes last, so that stopping in reverse drains. */
-function makeRoles(names: readonly RoleName[], base: Foundations): Parts {
+/**
+ * Makes the roles in start order: what others ask comes first, intake comes last, so that stopping in reverse drains.
+ * The code of a role is loaded only where the role runs: most processes run one.
+ */
+async function makeRoles(names: readonly RoleName[], base: Foundations): Promise<Parts> {
   const { config, issuer } = base;
   const has = (name: RoleName) => names.includes(name);
   const logOf = (role: RoleName) => ({ ...base, log: base.log.child({ role }) });
   // The bridge asks the device role's directory in process, whether or not that role serves its port here too.
-  const device = has('device') || has('bridge') ? createDeviceRole(logOf('device')) : undefined;
-  const actions = has('actions') ? createActionsRole(logOf('actions')) : undefined;
-  const query = has('query') ? createQueryRole(logOf('query')) : undefined;
+  const device =
+    has('device') || has('bridge')
+      ? (await import('../../subgraphs/device/device.js')).createDeviceRole(logOf('device'))
+      : undefined;
+  const actions = has('actions')
+    ? (await import('../../subgraphs/actions/actions.js')).createActionsRole(logOf('actions'))
+    : undefined;
+  const query = has('query')
+    ? (await import('../../subgraphs/query/query.js')).createQueryRole(logOf('query'))
+    : undefined;
   const urlOf = (role: ServiceRole | undefined, name: 'device' | 'actions' | 'query') => () =>
     config.subgraphUrls[name] ?? `http://${config.host}:${role?.port() ?? config.ports[name]}/graphql`;
   // Unless it is said where a subgraph is: then that one is meant.
   const localOf = (name: 'device' | 'actions' | 'query', role: LocalSubgraph | undefined) =>
     role && config.subgraphUrls[name] === undefined ? { [name]: role.execute } : {};
   const gateway = has('gateway')
-    ? createGatewayRole({
+    ? (await import('../../gateway/gateway.js')).createGatewayRole({
         ...logOf('gateway'),
         drainMs: config.gatewayDrainMs,
         subgraphs: {
@@ -299,11 +309,20 @@ function makeRoles(names: readonly RoleName[], base: Foundations): Parts {
           : {}),
       })
     : undefined;
-  const relay = has('relay') ? createRelayRole({ ...logOf('relay'), pool: base.backbonePool }) : undefined;
-  const projector = has('projector') ? createProjectorRole(logOf('projector')) : undefined;
-  const orchestrator = has('orchestrator') ? createOrchestratorRole(logOf('orchestrator')) : undefined;
+  const relay = has('relay')
+    ? (await import('../../backbone/relay/relay.js')).createRelayRole({ ...logOf('relay'), pool: base.backbonePool })
+    : undefined;
+  const projector = has('projector')
+    ? (await import('../../workers/projector/projector.js')).createProjectorRole(logOf('projector'))
+    : undefined;
+  const orchestrator = has('orchestrator')
+    ? (await import('../../workers/orchestrator/orchestrator.js')).createOrchestratorRole(logOf('orchestrator'))
+    : undefined;
   const directory: DeviceDirectory | undefined = device?.directory;
-  const bridge = has('bridge') && directory ? createBridgeRole({ ...logOf('bridge'), directory }) : undefined;
+  const bridge =
+    has('bridge') && directory
+      ? (await import('../../bridge/bridge.js')).createBridgeRole({ ...logOf('bridge'), directory })
+      : undefined;
   const ordered = [has('device') ? device : undefined, actions, query, gateway, relay, projector, orchestrator, bridge];
   return {
     ordered: ordered.filter((role) => role !== undefined),

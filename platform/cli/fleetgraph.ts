@@ -1,13 +1,15 @@
-/** The command line. Exit codes: 0 done, 1 failed, 78 (EX_CONFIG) can't start as configured. */
+/**
+ * The command line. Exit codes: 0 done, 1 failed, 78 (EX_CONFIG) can't start as configured.
+ * A command's code is loaded when it is run: `token` has no use for a gateway.
+ */
 import { Command, InvalidArgumentError } from 'commander';
 import { messageOf, StartupError } from '../errors.js';
-import { discardDeadLetters, listDeadLetters, replayDeadLetters, type DeadLetterOptions } from './dead-letters.js';
-import { demo } from './demo.js';
+import type { DeadLetterOptions } from './dead-letters.js';
+import type { demo } from './demo.js';
 import type { RunningSubgraph } from '../../gateway/supergraph/composed-supergraph.js';
-import { gateway } from './gateway.js';
-import { simulate } from './simulate.js';
-import { start } from './start.js';
-import { token } from './token.js';
+import type { gateway } from './gateway.js';
+import type { simulate } from './simulate.js';
+import type { token } from './token.js';
 import { roleNames, type RoleName } from '../config/config.js';
 
 const program = new Command('fleetgraph').description(
@@ -18,7 +20,7 @@ program
   .command('start')
   .description('start roles, all of them in this process unless some are named')
   .option('--roles <names>', `comma-separated: ${roleNames.join(', ')}`, parseRoles)
-  .action((options: { roles?: RoleName[] }) => start(options));
+  .action(async (options: { roles?: RoleName[] }) => (await import('./start.js')).start(options));
 
 program
   .command('gateway')
@@ -26,7 +28,7 @@ program
   .option('--supergraph <file>', 'SDL that the subgraphs compose to; read again when it changes, and on SIGHUP')
   .option('--subgraph <name=url>', 'a running subgraph, once for each, in the place of a file', addSubgraph)
   .option('--port <port>', 'port to listen on; default: GATEWAY_PORT, which is 4000 unless it is set', parsePort)
-  .action((options: Parameters<typeof gateway>[0]) => gateway(options));
+  .action(async (options: Parameters<typeof gateway>[0]) => (await import('./gateway.js')).gateway(options));
 
 program
   .command('simulate')
@@ -38,7 +40,7 @@ program
   .option('--gateway <url>', 'GraphQL API; default: the gateway on this machine')
   .option('--mqtt <url>', 'MQTT broker; default: the one on this machine')
   .option('--token <jwt>', 'token for the API; default: one of the development issuer')
-  .action((options: Parameters<typeof simulate>[0]) => simulate(options));
+  .action(async (options: Parameters<typeof simulate>[0]) => (await import('./simulate.js')).simulate(options));
 
 program
   .command('demo')
@@ -46,7 +48,7 @@ program
   .option('--devices <count>', 'devices', parseCount, 20)
   .option('--rate <perSecond>', 'messages a second, of all devices together', parseCount, 20)
   .option('--seconds <seconds>', 'stop after this long; default: until Ctrl-C', parseCount)
-  .action((options: Parameters<typeof demo>[0]) => demo(options));
+  .action(async (options: Parameters<typeof demo>[0]) => (await import('./demo.js')).demo(options));
 
 program
   .command('token')
@@ -55,7 +57,7 @@ program
   .option('--scope <scopes...>', 'scopes; default: all')
   .option('--subject <name>', 'whom the token names', 'developer')
   .option('--lifetime <seconds>', 'seconds until it expires', parseCount, 86_400)
-  .action((options: Parameters<typeof token>[0]) => token(options));
+  .action(async (options: Parameters<typeof token>[0]) => (await import('./token.js')).token(options));
 
 const deadLetters = program
   .command('dead-letters')
@@ -76,16 +78,20 @@ ofDeadLetters('list', 'print them, those that failed last first')
   .option('--status <names...>', 'PENDING, REPLAYING, REPLAYED or DISCARDED; default: the first two')
   .option('--limit <count>', 'at most so many', parseCount, 50)
   .option('--json', 'each as an object, with payload, headers and stack')
-  .action((options: DeadLetterOptions) => listDeadLetters(options));
+  .action(async (options: DeadLetterOptions) => (await import('./dead-letters.js')).listDeadLetters(options));
 ofDeadLetters(
   'replay',
   'have them processed again, each by its consumer: by their ids, or all that the options describe',
 )
   .argument('[ids...]')
-  .action((ids: string[], options: DeadLetterOptions) => replayDeadLetters(ids, options));
+  .action(async (ids: string[], options: DeadLetterOptions) =>
+    (await import('./dead-letters.js')).replayDeadLetters(ids, options),
+  );
 ofDeadLetters('discard', 'set them aside for good: by their ids, or all that the options describe')
   .argument('[ids...]')
-  .action((ids: string[], options: DeadLetterOptions) => discardDeadLetters(ids, options));
+  .action(async (ids: string[], options: DeadLetterOptions) =>
+    (await import('./dead-letters.js')).discardDeadLetters(ids, options),
+  );
 
 function parseCount(value: string): number {
   const count = Number(value);
