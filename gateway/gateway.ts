@@ -21,6 +21,7 @@ import type { Registry } from '../platform/observability/metrics.js';
 import { addAuthRoutes } from './auth-routes.js';
 import { addExplorerRoutes } from './explorer/explorer-routes.js';
 import { createExecutor } from './execution/executor.js';
+import { withErrorsOfSubgraphs } from './execution/subgraphs/errors-of-subgraphs.js';
 import { createSubgraphs } from './execution/subgraphs/subgraphs.js';
 import { createGatewayMetrics } from './gateway-metrics.js';
 import { createGuards } from './guards/guards.js';
@@ -134,10 +135,12 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       const upstreams = createUpstreams({ urls, log });
       closeUpstreams = upstreams.close;
       const { graph } = config;
-      const format = graphqlErrorFormatter(log);
+      const masking = graphqlErrorFormatter(log);
+      const format = graph.subgraphErrors === 'show' ? withErrorsOfSubgraphs(masking) : masking;
       const formatError = graph.introspection ? format : withoutSuggestions(format);
       const subgraphs = createSubgraphs({
-        ...{ urls, metrics, log },
+        ...{ urls, metrics, log, timeoutMs: graph.subgraphTimeouts.allMs },
+        timeoutsMs: graph.subgraphTimeouts.byNameMs,
         ...(options.local ? { local: options.local } : {}),
       });
       closeSubgraphs = subgraphs.close;

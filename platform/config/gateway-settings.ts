@@ -4,6 +4,18 @@ import { z } from 'zod';
 const positiveInteger = z.coerce.number().int().positive();
 const flag = z.enum(['true', 'false', '1', '0']).transform((value) => value === 'true' || value === '1');
 
+/** `15000`, or `15000,reports=60000`: milliseconds for all, and for some by their names. */
+const timeouts = z
+  .string()
+  .regex(/^[1-9]\d{0,8}(\s*,\s*\w[^\s,=]*\s*=\s*[1-9]\d{0,8})*$/, 'must be like 15000 or 15000,reports=60000');
+
+/** How long a subgraph has to answer, all attempts of a fetch together. */
+export interface SubgraphTimeouts {
+  readonly allMs: number;
+  /** Of those that have another one. */
+  readonly byNameMs: Readonly<Record<string, number>>;
+}
+
 /** In the order of the README's table. */
 export const gatewaySettings = {
   GATEWAY_MAX_BODY_BYTES: positiveInteger.default(4_194_304),
@@ -11,6 +23,9 @@ export const gatewaySettings = {
   GATEWAY_MAX_JSON_DEPTH: positiveInteger.max(1_000).default(32),
   GATEWAY_BODY_TIMEOUT_MS: positiveInteger.default(20_000),
   GATEWAY_REQUEST_TIMEOUT_MS: positiveInteger.default(60_000),
+  // Longer than a subgraph waits for a consistency token (5 s) and PostgreSQL runs a statement for it.
+  GATEWAY_SUBGRAPH_TIMEOUT_MS: timeouts.default('15000'),
+  GATEWAY_SUBGRAPH_ERRORS: z.enum(['mask', 'show']).default('mask'),
   GATEWAY_MAX_BATCH: positiveInteger.default(1),
   GATEWAY_MAX_TOKENS: positiveInteger.default(15_000),
   GATEWAY_MAX_DEPTH: positiveInteger.default(15),
@@ -40,6 +55,9 @@ export interface GraphLimits {
   readonly bodyTimeoutMs: number;
   /** For an operation to be executed. */
   readonly requestTimeoutMs: number;
+  readonly subgraphTimeouts: SubgraphTimeouts;
+  /** Whether clients are told what a subgraph says went wrong whatever it is, or only what has one of our codes. */
+  readonly subgraphErrors: 'mask' | 'show';
   /** Operations in one request; 1: no batches. */
   readonly batch: number;
   readonly tokens: number;
@@ -76,6 +94,8 @@ export function graphLimits(value: z.output<z.ZodObject<typeof gatewaySettings>>
     jsonDepth: value.GATEWAY_MAX_JSON_DEPTH,
     bodyTimeoutMs: value.GATEWAY_BODY_TIMEOUT_MS,
     requestTimeoutMs: value.GATEWAY_REQUEST_TIMEOUT_MS,
+    subgraphTimeouts: timeoutsIn(value.GATEWAY_SUBGRAPH_TIMEOUT_MS),
+    subgraphErrors: value.GATEWAY_SUBGRAPH_ERRORS,
     batch: value.GATEWAY_MAX_BATCH,
     tokens: value.GATEWAY_MAX_TOKENS,
     depth: value.GATEWAY_MAX_DEPTH,
@@ -94,4 +114,13 @@ export function graphLimits(value: z.output<z.ZodObject<typeof gatewaySettings>>
     persistedOperations: value.GATEWAY_PERSISTED_OPERATIONS,
     persistedOnly: value.GATEWAY_PERSISTED_ONLY,
   };
+}
+
+function timeoutsIn(text: string): SubgraphTimeouts {
+  const [all, ...some] = text.split(',');
+  const byNameMs = some.map((part): [string, number] => {
+    const [name = '', ms] = part.split('=');
+    return [name.trim(), Number(ms)];
+  });
+  return { allMs: Number(all), byNameMs: Object.fromEntries(byNameMs) };
 }

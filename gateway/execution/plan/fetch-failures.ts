@@ -3,6 +3,7 @@ import type { FetchDataRewrite } from '@apollo/query-planner';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { messageOf } from '../../../platform/errors.js';
 import type { Failure } from '../run.js';
+import { ErrorOfSubgraph } from '../subgraphs/errors-of-subgraphs.js';
 import { knownPath, type ResponsePath } from './flatten-path.js';
 
 /** Of an entity that is in very many places, so many are told. */
@@ -31,7 +32,7 @@ export function failuresOf(
     };
     return pathsIn(Array.isArray(given) ? given : undefined, options, pathsOf).map((path) => {
       const formatted = path ? { ...known, path: named(path, options) } : known;
-      return { error: formatted, cause: formatted };
+      return { error: formatted, cause: new ErrorOfSubgraph(formatted) };
     });
   });
 }

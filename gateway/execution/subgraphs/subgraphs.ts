@@ -13,7 +13,6 @@ export interface RunningSubgraphs extends Subgraphs {
   readonly close: () => Promise<void>;
 }
 
-/** Longer than a subgraph waits for a consistency token (5 s) and PostgreSQL runs a statement for it. */
 const defaultTimeoutMs = 15_000;
 
 export function createSubgraphs(options: {
@@ -25,10 +24,12 @@ export function createSubgraphs(options: {
   readonly log: Logger;
   /** Milliseconds that a subgraph has to answer (default 15,000). */
   readonly timeoutMs?: number;
+  /** Of those that have another one, by their names. */
+  readonly timeoutsMs?: Readonly<Record<string, number>>;
   /** Whether those who ask for the same at the same time share the answer (default: true). */
   readonly shares?: boolean;
 }): RunningSubgraphs {
-  const { urls, metrics, log, timeoutMs = defaultTimeoutMs } = options;
+  const { urls, metrics, log, timeoutsMs = {} } = options;
   const inFlight = options.shares === false ? undefined : createInFlight();
   const known = new Map<string, Subgraph>();
   const overHttp: HttpSubgraph[] = [];
@@ -40,6 +41,7 @@ export function createSubgraphs(options: {
       const place = `${name} ${url ?? ''}`;
       const found = known.get(place);
       if (found) return found;
+      const timeoutMs = timeoutsMs[name] ?? options.timeoutMs ?? defaultTimeoutMs;
       const execute = options.local?.[name];
       if (execute) {
         const onWritten = (): void => inFlight?.renew();
