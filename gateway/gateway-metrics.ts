@@ -1,5 +1,13 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
+/** Told of what becomes of lookups in a cache. */
+export interface CacheObserver {
+  hit(): void;
+  miss(): void;
+  /** One gave way to others. */
+  evicted(): void;
+}
+
 export type GatewayMetrics = ReturnType<typeof createGatewayMetrics>;
 
 export function createGatewayMetrics(registry: Registry) {
@@ -23,6 +31,24 @@ export function createGatewayMetrics(registry: Registry) {
       help: 'Time of a fetch from a subgraph.',
       labelNames: ['subgraph'],
       buckets: [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10],
+      registers,
+    }),
+    cacheLookups: new Counter({
+      name: 'fleetgraph_gateway_cache_lookups_total',
+      help: 'Lookups of operations (parsed, validated and guarded, by their text), plans, and texts of persisted queries.',
+      labelNames: ['cache', 'outcome'],
+      registers,
+    }),
+    cacheEvictions: new Counter({
+      name: 'fleetgraph_gateway_cache_evictions_total',
+      help: 'Operations and texts of persisted queries that gave way to others.',
+      labelNames: ['cache'],
+      registers,
+    }),
+    planSeconds: new Histogram({
+      name: 'fleetgraph_gateway_plan_seconds',
+      help: 'Time to plan and compile an operation.',
+      buckets: [0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 2],
       registers,
     }),
     sockets: new Gauge({ name: 'fleetgraph_gateway_websockets', help: 'Open WebSocket connections.', registers }),
@@ -55,4 +81,15 @@ export function createGatewayMetrics(registry: Registry) {
       registers,
     }),
   };
+}
+
+/** An observer of one of the caches, whose lookups and evictions are counted. */
+export function cacheObserver(
+  metrics: GatewayMetrics,
+  cache: 'operations' | 'plans' | 'persisted_queries',
+): CacheObserver {
+  const hits = metrics.cacheLookups.labels({ cache, outcome: 'hit' });
+  const misses = metrics.cacheLookups.labels({ cache, outcome: 'miss' });
+  const evictions = metrics.cacheEvictions.labels({ cache });
+  return { hit: () => hits.inc(), miss: () => misses.inc(), evicted: () => evictions.inc() };
 }

@@ -9,7 +9,6 @@ import type { FastifyInstance } from 'fastify';
 import { readFile } from 'node:fs/promises';
 import type { JSONWebKeySet } from 'jose';
 import type { Config } from '../platform/config/config.js';
-import { StartupError } from '../platform/errors.js';
 import { graphqlErrorFormatter } from '../platform/graphql/errors.js';
 import type { ExecuteLocally } from '../platform/graphql/local-execution.js';
 import { createHttpService, listen, readiness } from '../platform/http/service.js';
@@ -32,7 +31,7 @@ import { withoutSuggestions } from './guards/suggestions.js';
 import { createContext, credentialsIn } from './request-context.js';
 import { awaitSubgraphs, type SubgraphsAwaited } from './supergraph/await-subgraphs.js';
 import { fixedSupergraph, type SupergraphSource } from './supergraph/supergraph-source.js';
-import { buildSupergraph, securityFeatures, type Supergraph } from './supergraph/supergraph.js';
+import { createRunningSupergraph } from './supergraph/running-supergraph.js';
 import { createSubscriptionEngine } from './subscriptions/engine.js';
 import { createUpstreams } from './subscriptions/upstream.js';
 import { addGraphQLRoute } from './transports/http.js';
@@ -81,35 +80,14 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
   let httpStreams: HttpStreams | undefined;
   let closeUpstreams: (() => Promise<void>) | undefined;
   let closeSubgraphs: (() => Promise<void>) | undefined;
-  let supergraph: Supergraph | undefined;
   let awaited: SubgraphsAwaited | undefined;
   let port: number | undefined;
   let draining = false;
 
-  const currentSupergraph = (): Supergraph => {
-    if (!supergraph) throw new Error('The gateway has no supergraph yet.');
-    return supergraph;
-  };
-
-  /** Addresses by the name of the subgraph; a new supergraph may have others. */
-  const urls: Record<string, () => string> = { ...options.subgraphs };
-  /** From now on operations are planned over this one; what is under way goes on over the one that it began with. */
-  const adopt = (supergraphSdl: string): void => {
-    const next = buildSupergraph(supergraphSdl);
-    const [guarding] = verifyToken ? [] : securityFeatures(supergraphSdl);
-    if (guarding !== undefined)
-      throw new StartupError(
-        `The supergraph has @${guarding}, so the gateway must know who calls. Set JWKS_URL (with JWT_ISSUER and JWT_AUDIENCE).`,
-      );
-    for (const [name, url] of options.subgraphs ? [] : next.subgraphUrls) {
-      if (!/^https?:/.test(url) || !URL.canParse(url))
-        throw new StartupError(
-          `The supergraph has no address of the subgraph "${name}" that can be called: "${url}". Compose it with the URLs of the subgraphs.`,
-        );
-      urls[name] ??= () => currentSupergraph().subgraphUrls.get(name) ?? url;
-    }
-    supergraph = next;
-  };
+  const running = createRunningSupergraph({
+    ...{ log, verifiesTokens: verifyToken !== undefined, subgraphs: options.subgraphs },
+  });
+  const { urls, current } = running;
 
   return {
     name: service.name,
@@ -124,7 +102,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
     },
     async start() {
       const source = options.supergraph ?? ownSupergraph;
-      adopt(await source.read());
+      await running.start(source);
       app = createHttpService({
         ...service,
         log,
@@ -145,13 +123,13 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       });
       closeSubgraphs = subgraphs.close;
       const engine = createSubscriptionEngine({
-        ...{ supergraph: currentSupergraph, upstreams, subgraphs, log, metrics, formatError },
+        ...{ supergraph: current, upstreams, subgraphs, log, metrics, formatError },
       });
-      const executor = createExecutor({ supergraph: currentSupergraph, subgraphs, formatError });
+      const executor = createExecutor({ supergraph: current, subgraphs, formatError });
       const knownOperations =
         graph.persistedOperations === undefined ? undefined : await readKnownOperations(graph.persistedOperations);
-      const findOperation = createOperations({
-        ...{ supergraph: currentSupergraph, prepare: executor.prepare.bind(executor) },
+      const operations = createOperations({
+        ...{ supergraph: current, prepare: executor.prepare.bind(executor), metrics },
         guards: createGuards(graph, knownOperations),
       });
       const executeOnce = createExecuteOnce({
@@ -160,7 +138,15 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       const parseJson = createJsonParser(graph.jsonDepth);
       const limits = config.webSocketLimits;
       const clientAddressOf = createClientAddressOf(config.trustedProxies);
-      const transport = { engine, findOperation, executeOnce, formatError, metrics, limits, parseJson };
+      const transport = {
+        engine,
+        findOperation: operations.find,
+        executeOnce,
+        formatError,
+        metrics,
+        limits,
+        parseJson,
+      };
       httpStreams = await addGraphQLRoute({
         app,
         verifyToken,
@@ -190,14 +176,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         urls: Object.fromEntries(Object.entries(urls).map(([name, url]) => [name, url()])),
         log,
       });
-      stopFollowing = source.follow((sdl) => {
-        try {
-          adopt(sdl);
-          log.info('the gateway has a new supergraph');
-        } catch (error) {
-          log.error({ err: error }, 'the new supergraph is none; the gateway keeps the one that it has');
-        }
-      });
+      stopFollowing = running.follow(source, (next, signal) => operations.warmUp(next, signal));
       // So that it is ready as soon as it has started, where the subgraphs are there already.
       await awaited.asked;
     },

@@ -27,12 +27,15 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
   const { log, keepAliveMs = 10_000 } = options;
   const connections = new Map<string, UpstreamConnection>();
   const connectionTo = (subgraph: string): UpstreamConnection => {
-    const known = connections.get(subgraph);
+    const url = options.urls[subgraph]?.().replace(/^http/, 'ws');
+    // A new supergraph may have it elsewhere. Its streams go on where they are until that ends, and come again here.
+    const place = `${subgraph} ${url ?? ''}`;
+    const known = connections.get(place);
     if (known) return known;
-    const url = options.urls[subgraph];
-    if (!url) throw new Error(`The supergraph has a subgraph "${subgraph}", whose address the gateway was not given.`);
-    const made = new UpstreamConnection({ subgraph, url: url().replace(/^http/, 'ws'), log, keepAliveMs });
-    connections.set(subgraph, made);
+    if (url === undefined)
+      throw new Error(`The supergraph has a subgraph "${subgraph}", whose address the gateway was not given.`);
+    const made = new UpstreamConnection({ subgraph, url, log, keepAliveMs });
+    connections.set(place, made);
     return made;
   };
   return {

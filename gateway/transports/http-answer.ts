@@ -9,7 +9,7 @@ import { errorCodes, FleetgraphError, type ErrorCode } from '../../platform/erro
 import { couldComeFromAnotherSite, crossSiteMessage } from '../guards/cross-site.js';
 import type { ParseJson } from '../guards/json.js';
 import type { KnownOperations } from '../guards/known-operations.js';
-import type { GatewayMetrics } from '../gateway-metrics.js';
+import { cacheObserver, type GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
 import { answerOf, type Answer } from './answer.js';
 import { createAnswerTypes, plainJson, type AnswerType } from './answer-type.js';
@@ -70,7 +70,7 @@ class OperationFault extends Error {
 export function createHttpAnswers(options: HttpAnswersOptions): HttpAnswers {
   const { findOperation, executeOnce, createContext, formatError, metrics, production } = options;
   const answerTypeOf = createAnswerTypes();
-  const persisted = createPersistedQueries(options.knownOperations);
+  const persisted = createPersistedQueries(options.knownOperations, cacheObserver(metrics, 'persisted_queries'));
 
   const present = (error: unknown): GraphQLFormattedError => presentError(error, formatError);
 
@@ -86,12 +86,11 @@ export function createHttpAnswers(options: HttpAnswersOptions): HttpAnswers {
     request: FastifyRequest,
     parameters: HttpParameters,
   ): Promise<{ context: GatewayContext; operation: KnownOperation }> => {
-    if (!production && request.headers.authorization === undefined) {
-      const operation = find(parameters);
-      if (operation.asksForSchemaOnly) return { context: { forwarded: {} }, operation };
-    }
+    const found = !production && request.headers.authorization === undefined ? find(parameters) : undefined;
+    if (found?.asksForSchemaOnly === true) return { context: { forwarded: {} }, operation: found };
     const context = await createContext(request);
-    return { context, operation: find(parameters) };
+    // Looked up once: what is looked up twice counts as what clients use.
+    return { context, operation: found ?? find(parameters) };
   };
 
   const execute = async (request: FastifyRequest, parameters: HttpParameters, signal: AbortSignal): Promise<Answer> => {

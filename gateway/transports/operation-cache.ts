@@ -3,9 +3,12 @@
  * part when it comes again: a flood of texts of which none comes twice only pushes itself out, and what clients use stays.
  */
 import { LRUCache } from 'lru-cache';
+import type { CacheObserver } from '../gateway-metrics.js';
 
 export interface OperationCache<Value extends object> {
   get(text: string): Value | undefined;
+  /** The same, and its place stays as it is. */
+  peek(text: string): Value | undefined;
   /** @param text is not there */
   set(text: string, value: Value): void;
   /** The texts that came more than once, those used last first. */
@@ -20,9 +23,17 @@ export interface CacheBounds {
 
 const defaults: CacheBounds = { usedCharacters: 8_000_000, newCharacters: 1_000_000 };
 
-export function createOperationCache<Value extends object>(bounds = defaults): OperationCache<Value> {
+export function createOperationCache<Value extends object>(
+  bounds = defaults,
+  observer?: CacheObserver,
+): OperationCache<Value> {
   const bounded = (maxSize: number) =>
-    new LRUCache<string, Value>({ maxSize, sizeCalculation: (_value, text) => text.length + 200 });
+    new LRUCache<string, Value>({
+      ...{ maxSize, sizeCalculation: (_value, text) => text.length + 200 },
+      dispose(_value, _text, reason) {
+        if (reason === 'evict') observer?.evicted();
+      },
+    });
   const [used, fresh] = [bounded(bounds.usedCharacters), bounded(bounds.newCharacters)];
   return {
     get(text) {
@@ -34,6 +45,7 @@ export function createOperationCache<Value extends object>(bounds = defaults): O
       used.set(text, again);
       return again;
     },
+    peek: (text) => used.peek(text) ?? fresh.peek(text),
     set(text, value) {
       // One that the former supergraph knew keeps its place.
       if (used.has(text)) used.set(text, value);

@@ -15,6 +15,7 @@ import type { Identity } from '../../platform/identity/identity.js';
 import type { Executor, PreparedOperation } from '../execution/executor.js';
 import type { Restriction } from '../execution/restriction.js';
 import type { Guards, OperationGuard } from '../guards/guards.js';
+import { cacheObserver, type CacheObserver, type GatewayMetrics } from '../gateway-metrics.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { createOperationCache, type CacheBounds } from './operation-cache.js';
 
@@ -35,6 +36,10 @@ export interface KnownOperation {
    * @throws FleetgraphError BAD_USER_INPUT, FORBIDDEN, UNAUTHENTICATED if it may not.
    */
   admit(identity: Identity | undefined, variables: Readonly<Record<string, unknown>>): Admitted;
+  /** For whom it has been planned: one for each of those that may see different parts of it. */
+  readonly planners: () => readonly (Identity | undefined)[];
+  /** Plans it for a caller. @throws as `admit` */
+  planFor(identity: Identity | undefined): void;
 }
 
 export interface Admitted {
@@ -46,38 +51,69 @@ export interface Admitted {
 /** @returns the operation, or what is wrong with it. @throws FleetgraphError if it may not run. */
 export type FindOperation = (request: OperationRequest) => KnownOperation | readonly GraphQLError[];
 
+interface Variant extends Admitted {
+  readonly identity: Identity | undefined;
+  readonly isPlanned: () => boolean;
+}
+
 interface KnownDocument {
   readonly document: DocumentNode;
   readonly supergraph: Supergraph;
   readonly operations: Map<string | undefined, KnownOperation>;
 }
 
+export interface Operations {
+  readonly find: FindOperation;
+  /**
+   * Plans what clients use, what was used last first, for a supergraph that is to come: until the signal, or for so long.
+   * Others are served in between.
+   * @returns has all of that found once the supergraph is the current one; to be called then.
+   */
+  warmUp(next: Supergraph, signal: AbortSignal, forMs?: number): Promise<() => void>;
+}
+
 /** Callers that may see different parts of one operation. */
 const maxVariants = 32;
+/** Longer than that a new supergraph does not wait for what could be ready. */
+const warmUpMs = 10_000;
 
 export function createOperations(options: {
   supergraph: () => Supergraph;
   prepare: Executor['prepare'];
   guards: Guards;
   cache?: CacheBounds;
-}): FindOperation {
-  const { guards, prepare } = options;
-  const kept = createOperationCache<KnownDocument>(options.cache);
+  metrics?: GatewayMetrics;
+}): Operations {
+  const { guards, metrics } = options;
+  const seen = metrics && cacheObserver(metrics, 'operations');
+  const planned = metrics && cacheObserver(metrics, 'plans');
+  const kept = createOperationCache<KnownDocument>(options.cache, seen);
+  const prepare: Executor['prepare'] = (...given) => {
+    const end = metrics?.planSeconds.startTimer();
+    try {
+      return options.prepare(...given);
+    } finally {
+      end?.();
+    }
+  };
 
+  const read = (text: string, supergraph: Supergraph): KnownDocument | readonly GraphQLError[] => {
+    const document = guards.parse(text, supergraph);
+    return 'kind' in document ? { document, supergraph, operations: new Map() } : document;
+  };
   const documentOf = (text: string): KnownDocument | readonly GraphQLError[] => {
     const supergraph = options.supergraph();
     const known = kept.get(text);
-    if (known?.supergraph === supergraph) return known;
-    const document = guards.parse(text, supergraph);
-    if (!('kind' in document)) return document;
-    const made: KnownDocument = { document, supergraph, operations: new Map() };
-    kept.set(text, made);
+    if (known?.supergraph === supergraph) {
+      seen?.hit();
+      return known;
+    }
+    seen?.miss();
+    const made = read(text, supergraph);
+    if ('document' in made) kept.set(text, made);
     return made;
   };
-
-  return ({ query, operationName }) => {
-    const found = documentOf(query);
-    if (!('document' in found)) return found;
+  const operationIn = (found: KnownDocument, operationName: string | undefined): KnownOperation => {
     const known = found.operations.get(operationName);
     if (known) return known;
     const { document, supergraph } = found;
@@ -88,27 +124,88 @@ export function createOperations(options: {
         'The document has no operation of that name, or several and none is named.',
       );
     const made = knownOperation({
-      ...{ document, operation },
+      ...{ document, operation, planned },
       guard: guards.guard(document, operation, supergraph),
       prepare: (restriction) => prepare(document, operationName, supergraph, restriction),
     });
     found.operations.set(operationName, made);
     return made;
   };
+  /** What was planned of the text, planned for the next supergraph. */
+  const renew = (former: KnownDocument, text: string, next: Supergraph): KnownDocument | undefined => {
+    const made = read(text, next);
+    if (!('document' in made)) return undefined;
+    for (const [name, { planners }] of former.operations) {
+      const operation = operationIn(made, name);
+      if (!operation.isSubscription) for (const identity of planners()) operation.planFor(identity);
+    }
+    return made;
+  };
+
+  return {
+    find({ query, operationName }) {
+      const found = documentOf(query);
+      return 'document' in found ? operationIn(found, operationName) : found;
+    },
+    async warmUp(next, signal, forMs = warmUpMs) {
+      const until = performance.now() + forMs;
+      const ready: [string, KnownDocument][] = [];
+      for (const text of kept.used()) {
+        if (signal.aborted || performance.now() > until) break;
+        const former = kept.peek(text);
+        if (!former) continue;
+        try {
+          const made = renew(former, text, next);
+          if (made) ready.push([text, made]);
+        } catch {
+          // It may not run over the next one; whoever asks for it will be told why.
+        }
+        await turn();
+      }
+      // What was used last is set last.
+      return () => {
+        for (const [text, made] of ready.reverse()) kept.set(text, made);
+      };
+    },
+  };
+}
+
+/** Resolves when what was waiting has had its turn. */
+async function turn(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
 }
 
 function knownOperation({
   document,
   operation,
   guard,
+  planned,
   prepare,
 }: {
   document: DocumentNode;
   operation: OperationDefinitionNode;
   guard: OperationGuard;
+  planned: CacheObserver | undefined;
   prepare: (restriction: Restriction | undefined) => PreparedOperation;
 }): KnownOperation {
-  const variants = new Map<string, Admitted>();
+  const variants = new Map<string, Variant>();
+  const variantFor = (identity: Identity | undefined): Variant => {
+    const { variant, restriction } = guard.restrictionFor(identity);
+    const known = variants.get(variant);
+    if (known) return known;
+    let prepared: PreparedOperation | undefined;
+    const made: Variant = {
+      ...{ restriction, identity, isPlanned: () => prepared !== undefined },
+      prepared() {
+        if (prepared) planned?.hit();
+        else planned?.miss();
+        return (prepared ??= prepare(restriction));
+      },
+    };
+    if (variants.size >= maxVariants) variants.clear();
+    variants.set(variant, made);
+    return made;
+  };
   return {
     document,
     operation,
@@ -119,14 +216,9 @@ function knownOperation({
     ),
     admit(identity, variables) {
       guard.admit(variables);
-      const { variant, restriction } = guard.restrictionFor(identity);
-      const known = variants.get(variant);
-      if (known) return known;
-      let prepared: PreparedOperation | undefined;
-      const made: Admitted = { restriction, prepared: () => (prepared ??= prepare(restriction)) };
-      if (variants.size >= maxVariants) variants.clear();
-      variants.set(variant, made);
-      return made;
+      return variantFor(identity);
     },
+    planners: () => [...variants.values()].filter(({ isPlanned }) => isPlanned()).map(({ identity }) => identity),
+    planFor: (identity) => void variantFor(identity).prepared(),
   };
 }

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { GraphQLError } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { FleetgraphError } from '../../platform/errors.js';
+import type { CacheObserver } from '../gateway-metrics.js';
 import type { KnownOperations } from '../guards/known-operations.js';
 import { isRecord, type HttpParameters } from './http-request.js';
 
@@ -19,10 +20,13 @@ export interface PersistedQueries {
 const maxKeptCharacters = 4_000_000;
 
 /** @param known operations that every client may ask for by their id, whether one has sent their text before or not */
-export function createPersistedQueries(known: KnownOperations | undefined): PersistedQueries {
+export function createPersistedQueries(known: KnownOperations | undefined, observer?: CacheObserver): PersistedQueries {
   const texts = new LRUCache<string, string>({
     maxSize: maxKeptCharacters,
     sizeCalculation: (text, hash) => text.length + hash.length,
+    dispose(_text, _hash, reason) {
+      if (reason === 'evict') observer?.evicted();
+    },
   });
   return {
     textOf({ query, documentId, extensions }) {
@@ -41,6 +45,8 @@ export function createPersistedQueries(known: KnownOperations | undefined): Pers
       }
       if (query === undefined) {
         const sent = texts.get(hash);
+        if (sent === undefined) observer?.miss();
+        else observer?.hit();
         if (sent !== undefined) return sent;
         throw new GraphQLError('PersistedQueryNotFound', { extensions: { code: 'PERSISTED_QUERY_NOT_FOUND' } });
       }

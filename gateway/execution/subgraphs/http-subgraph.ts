@@ -31,6 +31,8 @@ export interface HttpSubgraphOptions {
 }
 
 export interface HttpSubgraph extends Subgraph {
+  /** Takes no more; resolves when what is under way has ended, and its connections. */
+  leave(): Promise<void>;
   /** Ends what is under way, and its connections. */
   close(): Promise<void>;
 }
@@ -83,6 +85,7 @@ export function createHttpSubgraph(options: HttpSubgraphOptions): HttpSubgraph {
         throw unavailable(name);
       }
     },
+    leave: () => pool.close(),
     close: () => pool.destroy(),
   };
 }

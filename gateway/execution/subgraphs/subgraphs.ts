@@ -2,9 +2,10 @@
 import type { ExecuteLocally } from '../../../platform/graphql/local-execution.js';
 import type { Logger } from '../../../platform/observability/logger.js';
 import type { GatewayMetrics } from '../../gateway-metrics.js';
-import { createHttpSubgraph, type HttpSubgraph } from './http-subgraph.js';
+import type { HttpSubgraph } from './http-subgraph.js';
 import { createInProcessSubgraph } from './in-process-subgraph.js';
 import { createInFlight, type InFlight } from './in-flight.js';
+import { createMovingSubgraph } from './moving-subgraph.js';
 import type { Subgraph, Subgraphs } from './subgraph.js';
 
 export interface RunningSubgraphs extends Subgraphs {
@@ -16,7 +17,7 @@ export interface RunningSubgraphs extends Subgraphs {
 const defaultTimeoutMs = 15_000;
 
 export function createSubgraphs(options: {
-  /** Address of each, asked for when it is first needed. */
+  /** Address of each, asked for at each fetch: a new supergraph may have it elsewhere. */
   readonly urls: Readonly<Record<string, () => string>>;
   /** Those that run in this process, by the same names: they are asked without HTTP. */
   readonly local?: Readonly<Record<string, ExecuteLocally>>;
@@ -36,23 +37,21 @@ export function createSubgraphs(options: {
   return {
     inFlight,
     of(name) {
-      const url = urls[name]?.();
-      // A new supergraph may have it elsewhere; what is under way goes on where it began.
-      const place = `${name} ${url ?? ''}`;
-      const found = known.get(place);
+      const found = known.get(name);
       if (found) return found;
       const timeoutMs = timeoutsMs[name] ?? options.timeoutMs ?? defaultTimeoutMs;
       const execute = options.local?.[name];
       if (execute) {
         const onWritten = (): void => inFlight?.renew();
         const made = createInProcessSubgraph({ name, execute, timeoutMs, metrics, log, onWritten });
-        known.set(place, made);
+        known.set(name, made);
         return made;
       }
+      const url = urls[name];
       if (url === undefined)
         throw new Error(`The supergraph has a subgraph "${name}", whose address the gateway was not given.`);
-      const made = createHttpSubgraph({ name, url, timeoutMs, inFlight, metrics, log });
-      known.set(place, made);
+      const made = createMovingSubgraph({ name, url, timeoutMs, inFlight, metrics, log });
+      known.set(name, made);
       overHttp.push(made);
       return made;
     },

@@ -168,7 +168,7 @@ async function heldSubgraph() {
     });
     held.push(() => good(incoming, response));
   });
-  return { subgraph: subgraphAt(url), held, ended: () => ended };
+  return { url, subgraph: subgraphAt(url), held, ended: () => ended };
 }
 
 test('who asks for the same under the same authority at the same time shares one request, and has an answer of its own', async () => {
@@ -210,4 +210,20 @@ test('a request ends when the last who waits for it has gone, not earlier', asyn
   second.abort(new Error('second has gone'));
   await expect(two).rejects.toThrow('second has gone');
   await eventually(() => expect(ended()).toBe(1));
+});
+
+test('a subgraph that moves is asked where it is now, and what is under way where it was ends there', async () => {
+  const old = await heldSubgraph();
+  let url = old.url;
+  const metrics = createGatewayMetrics(new Registry());
+  const subgraphs = createSubgraphs({ urls: { device: () => url }, metrics, log: silentLog });
+  opened.push(subgraphs);
+  const subgraph = subgraphs.of('device');
+  const before = subgraph.fetch(request());
+  await eventually(() => expect(old.held).toHaveLength(1));
+  url = await serve((_request, response) => void response.end('{"data":{"device":{"id":"moved"}}}'));
+  expect((await subgraph.fetch(request({ authorization: 'Bearer other' }))).data).toEqual({ device: { id: 'moved' } });
+  old.held[0]?.();
+  expect((await before).data).toEqual({ device: { id: 'd' } });
+  expect(old.held).toHaveLength(1);
 });

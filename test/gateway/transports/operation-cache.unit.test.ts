@@ -1,4 +1,4 @@
-import { buildSchema, parse } from 'graphql';
+import { buildSchema, parse, print } from 'graphql';
 import { expect, test } from 'vitest';
 import { createOperationCache } from '../../../gateway/transports/operation-cache.js';
 import { createOperations } from '../../../gateway/transports/operations.js';
@@ -26,24 +26,38 @@ test('what is replaced keeps its place', () => {
   expect(cache.get('{ a }')).toEqual({ of: 2 });
 });
 
-/** Operations whose parsing is counted. */
-function counted() {
-  let parsed = 0;
-  let current = { apiSchema: buildSchema('type Query { a: Int }') } as Supergraph;
-  const guards: Guards = {
-    parse(text) {
-      parsed += 1;
-      return parse(text);
-    },
+function supergraphOf(sdl: string): Supergraph {
+  return { apiSchema: buildSchema(sdl) } as Supergraph;
+}
+
+/** Guards that let everything through. */
+function guardsThat(read: Guards['parse']): Guards {
+  return {
+    parse: read,
     guard: () => ({
       admit: () => undefined,
       restrictionFor: () => ({ variant: '' }),
       costs: () => ({ estimated: 0, actual: 0, limit: 0 }),
     }),
   };
-  const find = createOperations({ supergraph: () => current, prepare: () => ({}) as never, guards, cache: bounds });
+}
+
+/** Operations whose parsing is counted. */
+function counted() {
+  let parsed = 0;
+  let current = supergraphOf('type Query { a: Int }');
+  const guards = guardsThat((text) => {
+    parsed += 1;
+    return parse(text);
+  });
+  const operations = createOperations({
+    supergraph: () => current,
+    prepare: () => ({}) as never,
+    guards,
+    cache: bounds,
+  });
   return {
-    find: (query: string) => find({ query, operationName: undefined }),
+    find: (query: string) => operations.find({ query, operationName: undefined }),
     parsed: () => parsed,
     reload: () => void (current = { ...current }),
   };
@@ -64,4 +78,53 @@ test('a thousand texts that come once cost the clients that were there nothing',
   for (let index = 0; index < 1_000; index += 1) find(`{ a${index}: a }`);
   find('{ a }');
   expect(parsed()).toBe(1_001);
+});
+
+test('what clients use is planned for the next supergraph before it is there, what came once is not', async () => {
+  let current = supergraphOf('type Query { a: Int b: Int }');
+  const planned: string[] = [];
+  const operations = createOperations({
+    supergraph: () => current,
+    prepare(document) {
+      planned.push(print(document));
+      return {} as never;
+    },
+    ...{ guards: guardsThat((text) => parse(text)), cache: bounds },
+  });
+  const run = (query: string): void => {
+    const found = operations.find({ query, operationName: undefined });
+    if ('admit' in found) found.admit(undefined, {}).prepared();
+  };
+  for (const query of ['{ a }', '{ a }', '{ b }']) run(query);
+  planned.length = 0;
+  const next = supergraphOf('type Query { a: Int b: Int c: Int }');
+  const switched = await operations.warmUp(next, new AbortController().signal);
+  expect(planned).toEqual(['{\n  a\n}']);
+  run('{ a }');
+  current = next;
+  switched();
+  run('{ a }');
+  expect(planned).toHaveLength(1);
+  run('{ b }');
+  expect(planned).toHaveLength(2);
+});
+
+test('a warm-up that takes too long, or is not wanted any more, leaves the rest to be planned when it is asked for', async () => {
+  const current = supergraphOf('type Query { a: Int }');
+  let parsed = 0;
+  const guards = guardsThat((text) => {
+    parsed += 1;
+    return parse(text);
+  });
+  const operations = createOperations({
+    supergraph: () => current,
+    prepare: () => ({}) as never,
+    guards,
+    cache: bounds,
+  });
+  for (const query of ['{ a }', '{ a }', '{ b: a }', '{ b: a }']) operations.find({ query, operationName: undefined });
+  parsed = 0;
+  await operations.warmUp(supergraphOf('type Query { a: Int }'), new AbortController().signal, -1);
+  await operations.warmUp(supergraphOf('type Query { a: Int }'), AbortSignal.abort());
+  expect(parsed).toBe(0);
 });
