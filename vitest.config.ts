@@ -6,7 +6,7 @@ export default defineConfig({
   // Node.js, and so Apollo, takes the CommonJS build of `graphql`, Vite the other; the two don't mix.
   resolve: { alias: [{ find: /^graphql$/, replacement: createRequire(import.meta.url).resolve('graphql') }] },
   test: {
-    globalSetup: ['test/world/global-postgres.ts', 'test/world/kafka/global-kafka.ts'],
+    globalSetup: ['test/world/global-postgres.ts', 'test/world/kafka/global-kafka.ts', 'test/world/global-compiled.ts'],
     include: ['test/**/*.test.ts'],
     testTimeout: 90_000,
     hookTimeout: 120_000,

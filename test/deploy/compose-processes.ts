@@ -2,7 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runCli, type CliProcess } from '../world/cli.js';
+import type { CliProcess } from '../world/cli.js';
+import { runDeployedCli } from '../world/deployed-cli.js';
 import { createDatabase } from '../world/database.js';
 import { eventually } from '../world/eventually.js';
 import { freePort } from '../world/free-port.js';
@@ -53,7 +54,7 @@ export async function startComposeProcesses(): Promise<ComposeProcesses> {
     environmentOf(name, service.environment ?? {}, index),
   );
   const processes: readonly CliProcess[] = services.map(({ service }, index) =>
-    runCli(service.command ?? [], environments[index] ?? {}),
+    runDeployedCli(service.command ?? [], environments[index] ?? {}),
   );
   const stopAll = async () => {
     for (const { child } of processes) child.kill('SIGKILL');
@@ -79,7 +80,7 @@ export async function startComposeProcesses(): Promise<ComposeProcesses> {
     bridgeUrl: `http://127.0.0.1:${portOf('bridge')}`,
     async token() {
       const gateway = services.findIndex(({ name }) => name === 'gateway');
-      const printing = runCli(['token', '--tenant', 'acme'], environments[gateway] ?? {});
+      const printing = runDeployedCli(['token', '--tenant', 'acme'], environments[gateway] ?? {});
       await printing.exited;
       return printing.output().trim();
     },

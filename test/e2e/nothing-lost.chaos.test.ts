@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectAsync, type MqttClient } from 'mqtt';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { freePorts, runCli, type CliProcess } from '../world/cli.js';
+import { freePorts, type CliProcess } from '../world/cli.js';
+import { runDeployedCli } from '../world/deployed-cli.js';
 import { eventually, within } from '../world/eventually.js';
 
 let directory: string;
@@ -30,7 +31,7 @@ interface Running {
 
 /** Starts the platform on the directory; reads from what it prints where it is and who the sample device is. */
 async function start(dataDirectory: string): Promise<Running> {
-  const process_ = runCli(['start'], { ...freePorts, FLEETGRAPH_DATA_DIR: dataDirectory });
+  const process_ = runDeployedCli(['start'], { ...freePorts, FLEETGRAPH_DATA_DIR: dataDirectory });
   await eventually(() => expect(process_.output()).toContain('curl -s'), 45_000);
   const output = process_.output();
   const words = (output.split('\n').find((line) => line.startsWith('mosquitto_pub')) ?? '').split(' ');

@@ -14,9 +14,14 @@ export const freePorts: Readonly<Record<string, string>> = Object.fromEntries(
   ['GATEWAY', 'BRIDGE', 'QUERY', 'ACTIONS', 'DEVICE', 'OPERATIONS', 'MQTT'].map((name) => [`${name}_PORT`, '0']),
 );
 
-/** Runs `fleetgraph` with `args`. */
+/** Runs `fleetgraph` with `args`, as a work tree has it. */
 export function runCli(args: readonly string[], env: Readonly<Record<string, string>>): CliProcess {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'platform/cli/fleetgraph.ts', ...args], {
+  return spawnCli(['--import', 'tsx', 'platform/cli/fleetgraph.ts', ...args], env);
+}
+
+/** Runs Node.js with `args`, for which the environment is made as for the command line. */
+export function spawnCli(args: readonly string[], env: Readonly<Record<string, string>>): CliProcess {
+  const child = spawn(process.execPath, args, {
     env: { ...process.env, NODE_ENV: 'development', LOG_LEVEL: 'warn', NODE_OPTIONS: '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

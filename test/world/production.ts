@@ -10,7 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
 import { roleNames, type RoleName } from '../../platform/config/config.js';
-import { runCli, type CliProcess } from './cli.js';
+import type { CliProcess } from './cli.js';
+import { runDeployedCli } from './deployed-cli.js';
 import { createDatabase, type TestDatabase } from './database.js';
 import { eventually, within } from './eventually.js';
 import { freePort } from './free-port.js';
@@ -109,7 +110,7 @@ export async function startProduction(): Promise<Production> {
     const prefix = `production-${randomUUID().slice(0, 8)}.`;
     const processes = new Map<RoleName, CliProcess>();
     const launch = (role: RoleName): void => {
-      processes.set(role, runCli(['start', '--roles', role], environment(role)));
+      processes.set(role, runDeployedCli(['start', '--roles', role], environment(role)));
     };
     const isReady = (role: RoleName): Promise<void> =>
       eventually(async () => {

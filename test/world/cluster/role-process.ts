@@ -1,6 +1,7 @@
 /** One role in a process of its own, with every address that it listens on known before it starts. */
 import type { RoleName } from '../../../platform/config/config.js';
-import { runCli, type CliProcess } from '../cli.js';
+import type { CliProcess } from '../cli.js';
+import { runDeployedCli } from '../deployed-cli.js';
 import { eventually, within } from '../eventually.js';
 
 export interface RoleProcess {
@@ -69,7 +70,7 @@ export function createRoleProcess(options: {
     start() {
       if (isRunning()) throw new Error(`${name} runs already.`);
       earlier = output();
-      current = runCli(['start', '--roles', role], env);
+      current = runDeployedCli(['start', '--roles', role], env);
     },
     readiness,
     async ready(timeoutMs = 60_000) {
