@@ -11,7 +11,8 @@
  * Delivery is at-least-once. Source: https://www.postgresql.org/docs/18/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
  */
 import { Counter, Gauge, type Registry } from 'prom-client';
-import pg from 'pg';
+import type pg from 'pg';
+import { createDedicatedClient } from '../../platform/database/dedicated-client.js';
 import { sqlOf } from '../../platform/database/sql.js';
 import { messageOf } from '../../platform/errors.js';
 import type { Role } from '../../platform/lifecycle/role.js';
@@ -34,6 +35,8 @@ export interface RelayOptions {
   readonly name?: string;
   readonly pollIntervalMs?: number;
   readonly maxBatchSize?: number;
+  /** How long the server may take for an answer before the relay connects anew. Default 30,000 ms. */
+  readonly queryTimeoutMs?: number;
 }
 
 /** How long a stop waits for events that are committed but held back. */
@@ -57,10 +60,10 @@ export function createRelayRole(options: RelayOptions): Role {
 
   /** Leads until the connection breaks or the relay stops. Stands by first, for as long as another leads. */
   const lead = async (): Promise<void> => {
-    const client = new pg.Client({
-      connectionString: options.databaseUrl,
-      application_name: `fleetgraph-relay-${name}`,
-      keepAlive: true,
+    const client = createDedicatedClient({
+      databaseUrl: options.databaseUrl,
+      applicationName: `fleetgraph-relay-${name}`,
+      queryTimeoutMs: options.queryTimeoutMs,
     });
     let woken = new AbortController();
     const broken = new AbortController();

@@ -2,10 +2,10 @@
  * One process leads, the others stand by: a session lock of PostgreSQL on a connection of its own. A process that dies
  * loses its connection, and with it the lock, at once.
  */
-import pg from 'pg';
 import { messageOf } from '../errors.js';
 import { backoffMs, pause } from '../lifecycle/wait.js';
 import type { Logger } from '../observability/logger.js';
+import { createDedicatedClient } from './dedicated-client.js';
 
 export interface LeaderLock {
   /** Rejects while the lock can't even be asked for. */
@@ -32,10 +32,9 @@ export function standForLead(options: LeaderLockOptions): LeaderLock {
   let failure: unknown;
 
   const attempt = async (): Promise<void> => {
-    const client = new pg.Client({
-      connectionString: options.databaseUrl,
-      application_name: `fleetgraph-leader-${name}`,
-      keepAlive: true,
+    const client = createDedicatedClient({
+      databaseUrl: options.databaseUrl,
+      applicationName: `fleetgraph-leader-${name}`,
     });
     const ended = new AbortController();
     client.on('error', (error) => ended.abort(error));

@@ -8,12 +8,15 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { messageOf, StartupError } from '../errors.js';
+import { codeOf, messageOf, StartupError } from '../errors.js';
 
 const migrationsDirectory = fileURLToPath(new URL('../../prisma/migrations', import.meta.url));
 
 /** Prisma's own lock (MIGRATE_ADVISORY_LOCK), so that `prisma migrate deploy` and this never run at once. */
 const advisoryLock = 72_707_369;
+
+/** SQLSTATE 55P03 (PostgreSQL, appendix A). */
+const lockNotAvailable = '55P03';
 
 interface Applied {
   readonly migration_name: string;
@@ -24,14 +27,23 @@ interface Applied {
 
 /**
  * Brings the database to the newest migration.
+ * @param lockTimeoutMs how long another process may be at it before this one gives up for now.
  * @returns names of the migrations applied now, oldest first.
- * @throws StartupError when an applied migration was changed or a former one failed.
+ * @throws StartupError when an applied migration was changed or a former one failed; a transient error
+ * (`isTransientDatabaseError`) when the database is away or another process is still migrating it.
  */
-export async function migrate(url: string, directory: string = migrationsDirectory): Promise<readonly string[]> {
-  const client = new pg.Client({ connectionString: url, application_name: 'fleetgraph-migrate' });
+export async function migrate(
+  url: string,
+  directory: string = migrationsDirectory,
+  lockTimeoutMs = 10_000,
+): Promise<readonly string[]> {
+  const client = new pg.Client({
+    ...{ connectionString: url, application_name: 'fleetgraph-migrate', keepAlive: true },
+    connectionTimeoutMillis: 10_000,
+  });
   await client.connect();
   try {
-    await client.query('SELECT pg_advisory_lock($1)', [advisoryLock]);
+    await lock(client, lockTimeoutMs);
     await client.query(`CREATE TABLE IF NOT EXISTS public._prisma_migrations (
       id VARCHAR(36) PRIMARY KEY NOT NULL, checksum VARCHAR(64) NOT NULL, finished_at TIMESTAMPTZ,
       migration_name VARCHAR(255) NOT NULL, logs TEXT, rolled_back_at TIMESTAMPTZ,
@@ -61,6 +73,19 @@ export async function migrate(url: string, directory: string = migrationsDirecto
   } finally {
     await client.end();
   }
+}
+
+/** Waits with a limit, so that whoever starts can say what it waits for. */
+async function lock(client: pg.Client, timeoutMs: number): Promise<void> {
+  await client.query("SELECT set_config('lock_timeout', $1, false)", [String(timeoutMs)]);
+  try {
+    await client.query('SELECT pg_advisory_lock($1)', [advisoryLock]);
+  } catch (error) {
+    if (codeOf(error) !== lockNotAvailable) throw error;
+    throw new Error('another process is migrating it', { cause: error });
+  }
+  // A migration may have to wait for a table as long as it takes.
+  await client.query('RESET lock_timeout');
 }
 
 async function migrationNames(directory: string): Promise<string[]> {

@@ -18,6 +18,8 @@ export function createPool(options: { url: string; size: number; applicationName
     connectionTimeoutMillis: 10_000,
     idle_in_transaction_session_timeout: 60_000,
     keepAlive: true,
+    // Probes find a server that went away without a word; the system's own would begin after two hours.
+    keepAliveInitialDelayMillis: 10_000,
     types,
   });
   pool.on('error', (error) => {

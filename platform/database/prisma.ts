@@ -12,6 +12,9 @@ export function createPrisma(options: { url: string; size: number; applicationNa
     connectionString: options.url,
     max: options.size,
     application_name: options.applicationName,
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
   });
   surviveLoss(pool);
   return new PrismaClient({

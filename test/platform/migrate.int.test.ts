@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { migrate } from '../../platform/database/migrate.js';
+import { isTransientDatabaseError } from '../../platform/database/transient.js';
+import { messageOf } from '../../platform/errors.js';
 import { migrationTroubles, missingSql } from '../../prisma/schema-engine.js';
 import { createDatabase, type TestDatabase } from '../world/database.js';
 
@@ -52,6 +54,22 @@ test('applies a new migration once, also when several processes start at the sam
   ]);
   expect(applied.flat()).toEqual(['1_first']);
   expect((await fresh.pool.query('SELECT * FROM public.once')).rows).toEqual([{ id: 1 }]);
+});
+
+test('does not wait for ever for another that migrates, and says what it waits for', async () => {
+  await using fresh = await createDatabase();
+  const other = await fresh.pool.connect();
+  try {
+    await other.query('SELECT pg_advisory_lock(72707369)');
+    const refused: unknown = await migrate(fresh.url, directory, 50).catch((error: unknown) => error);
+    expect(messageOf(refused)).toBe('another process is migrating it');
+    expect(isTransientDatabaseError(refused)).toBe(true);
+    const waiting = migrate(fresh.url);
+    await other.query('SELECT pg_advisory_unlock(72707369)');
+    expect(await waiting).toEqual([]);
+  } finally {
+    other.release();
+  }
 });
 
 test('refuses to go on when an applied migration was changed', async () => {

@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import pg from 'pg';
+import { createDedicatedClient } from '../../../platform/database/dedicated-client.js';
 import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
 import type { Logger } from '../../../platform/observability/logger.js';
 import { createBell, type Bell } from './bell.js';
@@ -112,11 +112,9 @@ async function keepListening(options: {
 }): Promise<void> {
   const { log, signal, onConnected } = options;
   for (let attempt = 0; !signal.aborted; attempt += 1) {
-    const client = new pg.Client({
-      connectionString: options.databaseUrl,
-      application_name: 'fleetgraph-bus-listen',
-      connectionTimeoutMillis: 10_000,
-      keepAlive: true,
+    const client = createDedicatedClient({
+      databaseUrl: options.databaseUrl,
+      applicationName: 'fleetgraph-bus-listen',
     });
     const over = new AbortController();
     const end = () => over.abort();

@@ -5,7 +5,7 @@ import type { BusRecord, EventBus } from '../../../backbone/bus/event-bus.js';
 import { createPostgresBus } from '../../../backbone/bus/postgres/postgres-bus.js';
 import { topicOptions, topics } from '../../../backbone/bus/topics.js';
 import { decode, makeEvent } from '../../../backbone/events/envelope.js';
-import { createRelayRole } from '../../../backbone/relay/relay.js';
+import { createRelayRole, type RelayOptions } from '../../../backbone/relay/relay.js';
 import { append } from '../../../backbone/store/event-store.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import type { Role } from '../../../platform/lifecycle/role.js';
@@ -19,7 +19,7 @@ export interface RelayWorld extends AsyncDisposable {
   readonly published: { readonly stream: string; readonly name: string; readonly partition: number }[];
   readonly metrics: Registry;
   /** Starts a relay; stopped with the world. */
-  startRelay(options?: { pollIntervalMs?: number; maxBatchSize?: number; bus?: EventBus }): Promise<Role>;
+  startRelay(options?: Partial<RelayOptions>): Promise<Role>;
   /** Resolves when the leader has looked for events twice from now on: the first look may have begun before. */
   relayHasLooked(): Promise<void>;
 }

@@ -5,6 +5,7 @@ import { relayLag } from '../../../backbone/relay/cursor.js';
 import { createRelayWaker } from '../../../backbone/store/wake-relay.js';
 import { inTransaction, only, sqlOf } from '../../../platform/database/sql.js';
 import { silentLog } from '../../world/database.js';
+import { startTcpGate } from '../../world/cluster/tcp-gate.js';
 import { eventually } from '../../world/eventually.js';
 import { appendNamed, createRelayWorld, type RelayWorld } from './relay-world.js';
 
@@ -118,4 +119,17 @@ test('ids of events are what the bus carries: a second publication can be told',
     );
     expect(rows.map(({ headers }) => headers['ce_id'])).toEqual([id]);
   });
+});
+
+test('a server that goes away without a word is left for a new connection, and nothing is missing', async () => {
+  const direct = new URL(world.database.url);
+  await using gate = await startTcpGate({ host: direct.hostname, port: Number(direct.port) });
+  const gated = new URL(direct);
+  gated.host = `127.0.0.1:${gate.port}`;
+  await world.startRelay({ databaseUrl: gated.href, queryTimeoutMs: 300 });
+  await appendSome('before', 0, 1);
+  await eventually(() => expect(names()).toEqual(['before 0']));
+  gate.goSilent();
+  await appendSome('behind', 0, 3);
+  await eventually(() => expect(names()).toEqual(['before 0', 'behind 0', 'behind 1', 'behind 2']));
 });

@@ -6,11 +6,15 @@ export interface TcpGate extends AsyncDisposable {
   /** Cuts every connection; new ones are cut at once until it is opened again. */
   shut(): void;
   open(): void;
+  /** The server is gone without a word: every connection stays open for its client, who hears nothing on it any more. */
+  goSilent(): void;
 }
 
 /** A gate on a free port of 127.0.0.1 before `target`. */
 export async function startTcpGate(target: { readonly host: string; readonly port: number }): Promise<TcpGate> {
   const sockets = new Set<Socket>();
+  const upstreams = new Set<Socket>();
+  const silent = new WeakSet<Socket>();
   let isOpen = true;
   const track = (socket: Socket): void => {
     sockets.add(socket);
@@ -26,8 +30,13 @@ export async function startTcpGate(target: { readonly host: string; readonly por
     const upstream = connect(target);
     track(upstream);
     client.once('close', () => upstream.destroy());
-    upstream.once('close', () => client.destroy());
-    client.pipe(upstream).pipe(client);
+    upstream.once('close', () => {
+      if (!silent.has(upstream)) client.destroy();
+    });
+    // A client ends with its server (above), unless that went silent.
+    client.pipe(upstream).pipe(client, { end: false });
+    upstreams.add(upstream);
+    upstream.once('close', () => upstreams.delete(upstream));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
@@ -38,6 +47,12 @@ export async function startTcpGate(target: { readonly host: string; readonly por
     },
     open() {
       isOpen = true;
+    },
+    goSilent() {
+      for (const upstream of upstreams) {
+        silent.add(upstream);
+        upstream.destroy();
+      }
     },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
