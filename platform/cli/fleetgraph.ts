@@ -35,7 +35,7 @@ program
   .description('register devices through the API and publish as them, each over an MQTT connection of its own')
   .option('--devices <count>', 'devices', parseCount, 10)
   .option('--rate <perSecond>', 'messages a second, of all devices together', parseCount, 10)
-  .option('--seconds <seconds>', 'stop after this long; default: until Ctrl-C', parseCount)
+  .option('--seconds <seconds>', 'publish for this long; default: until Ctrl-C', parseCount)
   .option('--tenant <name>', 'tenant of the devices', 'acme')
   .option('--gateway <url>', 'GraphQL API; default: the gateway on this machine')
   .option('--mqtt <url>', 'MQTT broker; default: the one on this machine')
@@ -47,7 +47,7 @@ program
   .description('start and simulate together')
   .option('--devices <count>', 'devices', parseCount, 20)
   .option('--rate <perSecond>', 'messages a second, of all devices together', parseCount, 20)
-  .option('--seconds <seconds>', 'stop after this long; default: until Ctrl-C', parseCount)
+  .option('--seconds <seconds>', 'publish for this long; default: until Ctrl-C', parseCount)
   .action(async (options: Parameters<typeof demo>[0]) => (await import('./demo.js')).demo(options));
 
 program

@@ -20,7 +20,7 @@ export interface SimulateOptions {
   readonly token?: string;
 }
 
-/** Simulates until `seconds` have passed, a signal comes or `stopped` resolves. Exit code 1 if a message stayed without an ack. */
+/** Simulates until it has published for `seconds`, a signal comes or `stopped` resolves. Exit code 1 if a message stayed without an ack. */
 export async function simulate(options: SimulateOptions): Promise<void> {
   const stop = new AbortController();
   const onSignal = () => stop.abort();
@@ -51,10 +51,6 @@ export async function runSimulation(options: SimulateOptions & { signal: AbortSi
     `${fleet.length} devices of tenant ${options.tenant} connect to ${mqtt}, ${options.rate} messages a second in all`,
   );
   const running: RunningDevice[] = [];
-  const ended =
-    options.seconds === undefined
-      ? options.signal
-      : AbortSignal.any([options.signal, AbortSignal.timeout(options.seconds * 1_000)]);
   try {
     for (let from = 0; from < fleet.length && !options.signal.aborted; from += 50) {
       const connecting = fleet
@@ -71,6 +67,11 @@ export async function runSimulation(options: SimulateOptions & { signal: AbortSi
       { cause: error },
     );
   }
+  // Counted from here: that thousands of devices connect first is no reason to publish less.
+  const ended =
+    options.seconds === undefined
+      ? options.signal
+      : AbortSignal.any([options.signal, AbortSignal.timeout(options.seconds * 1_000)]);
   await publishSteadily({ devices: running, rate: options.rate, signal: ended, progress });
   await Promise.all(running.map((device) => device.stop()));
   progress.finish();
