@@ -37,6 +37,7 @@ import { createUpstreams } from './subscriptions/upstream.js';
 import { addGraphQLRoute } from './transports/http.js';
 import type { HttpStreams } from './transports/http-streams.js';
 import { createExecuteOnce } from './transports/execute-once.js';
+import { admitAgain } from './transports/admit-again.js';
 import { createOperations } from './transports/operations.js';
 import { serveWebSocket, type WebSocketTransport } from './transports/websocket/websocket.js';
 
@@ -124,6 +125,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       closeSubgraphs = subgraphs.close;
       const engine = createSubscriptionEngine({
         ...{ supergraph: current, upstreams, subgraphs, log, metrics, formatError },
+        readmit: (stream) => admitAgain(operations.find, stream),
       });
       const executor = createExecutor({ supergraph: current, subgraphs, formatError });
       const knownOperations =
@@ -176,7 +178,13 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         urls: Object.fromEntries(Object.entries(urls).map(([name, url]) => [name, url()])),
         log,
       });
-      stopFollowing = running.follow(source, (next, signal) => operations.warmUp(next, signal));
+      stopFollowing = running.follow(source, async (next, signal) => {
+        const switched = await operations.warmUp(next, signal);
+        return () => {
+          switched();
+          void engine.reload();
+        };
+      });
       // So that it is ready as soon as it has started, where the subgraphs are there already.
       await awaited.asked;
     },

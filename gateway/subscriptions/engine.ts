@@ -51,10 +51,24 @@ export interface SubscriptionEngine {
    * @throws FleetgraphError or GraphQLError with a code: the operation can't be planned or its variables don't fit.
    */
   subscribe(request: SubscriptionRequest, subscriber: Subscriber): Subscription;
+  /**
+   * There is a new supergraph. What it allows goes on, by a new plan where that is another; the rest ends with what `readmit`
+   * throws. Resolves when all streams have been looked at.
+   */
+  reload(): Promise<void>;
 }
+
+/** What a stream would be let in with now. @throws an error with a code: not any more. */
+export type Readmit = (stream: {
+  readonly document: DocumentNode;
+  readonly operationName: string | undefined;
+  readonly variables: Readonly<Record<string, unknown>>;
+  readonly identity: GatewayContext['identity'];
+}) => Pick<SubscriptionRequest, 'document' | 'restriction'>;
 
 export interface SubscriptionEngineOptions {
   readonly supergraph: () => Supergraph;
+  readonly readmit: Readmit;
   readonly upstreams: Upstreams;
   readonly subgraphs: Subgraphs;
   readonly log: Logger;
@@ -133,7 +147,33 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
     else metrics.subscriptions.dec();
   };
 
+  const reload = async (): Promise<void> => {
+    const supergraph = options.supergraph();
+    // Also those that come meanwhile, which may have been planned over the former one.
+    for (const stream of streams.values()) {
+      // Thousands may have an operation each to be planned anew: what happens meanwhile must not wait for them.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (options.supergraph() !== supergraph) return;
+      try {
+        readmit(stream);
+      } catch (error) {
+        stream.fail(error);
+      }
+    }
+  };
+
+  const readmit = (stream: SharedStream): void => {
+    const { plan, variables } = stream.identity;
+    if (plan.supergraph === options.supergraph()) return;
+    const operationName = plan.operation.name?.value;
+    const { document, restriction } = options.readmit({
+      ...{ document: plan.document, operationName, variables, identity: stream.context?.identity },
+    });
+    stream.adopt(planSubscription(document, operationName, restriction));
+  };
+
   return {
+    reload,
     subscribe({ document, operationName, restriction, variables: given, context, since }, subscriber) {
       const plan = planSubscription(document, operationName, restriction);
       const { resumption, normalised } = plan;

@@ -16,6 +16,7 @@ import { InOrder } from './in-order.js';
 import type { Member } from './member.js';
 import { createPages, type Pages } from './pages.js';
 import type { StreamPayload } from './payload.js';
+import type { SubscriptionPlan } from './plan.js';
 import type { ExecuteEvent } from './execute-event.js';
 import { operationOf, payloadAtOnce, workFor, type StreamIdentity } from './stream-events.js';
 import type { Upstreams } from './upstream.js';
@@ -42,7 +43,7 @@ const maxWaiting = 1_000;
 
 // Ten thousands of them are silent at once: methods on a prototype, and nothing that only those need that are busy.
 export class SharedStream {
-  readonly identity: StreamIdentity;
+  identity: StreamIdentity;
   readonly #services: StreamServices;
   readonly #members = new Set<Member>();
   #leaveUpstream: (() => void) | undefined;
@@ -86,6 +87,34 @@ export class SharedStream {
       member.end({ kind: 'error', errors: this.#services.present(error, member.cursor) });
       this.#overIfEmpty();
     });
+  }
+
+  /** The token that it runs with, and whose it is. */
+  get context(): GatewayContext | undefined {
+    return this.#context;
+  }
+
+  /**
+   * Goes on by the plan of a new supergraph. Where that asks the subgraph for the same, nothing happens; else the stream is taken
+   * up by it behind the last event, which no client notices, or, if its field can't be, ends for all with UNAVAILABLE.
+   */
+  adopt(plan: SubscriptionPlan): void {
+    const before = this.identity.plan;
+    this.identity = { ...this.identity, plan };
+    if (this.#isOver || asksTheSame(before, plan)) return;
+    const isSilent = this.#untilBegun !== undefined;
+    if (!before.resumption || !plan.resumption || (this.#cursor === undefined && !isSilent)) {
+      this.fail(new StreamInterrupted(new Error('its plan in the new supergraph is another')));
+      return;
+    }
+    this.#leaveUpstream?.();
+    this.#leaveUpstream = undefined;
+    if (!this.#resuming) this.#follow();
+  }
+
+  /** Ends it for all of its clients. */
+  fail(error: unknown): void {
+    if (!this.#isOver) this.#failAll(error);
   }
 
   leave(member: Member): void {
@@ -253,6 +282,15 @@ export class SharedStream {
     this.#isOver = true;
     this.#services.onOver(this);
   }
+}
+
+/** Whether what is asked of the subgraph is one and the same. */
+function asksTheSame(one: SubscriptionPlan, other: SubscriptionPlan): boolean {
+  return (
+    one.primary.serviceName === other.primary.serviceName &&
+    one.primary.operation === other.primary.operation &&
+    one.resumption?.query === other.resumption?.query
+  );
 }
 
 function expiryOf({ context }: Member): number {

@@ -33,11 +33,13 @@ export interface UpstreamConnectionOptions {
   readonly log: Logger;
   /** Between two pings, and for which anything is waited for behind one, milliseconds. */
   readonly keepAliveMs: number;
+  /** How long a connection without streams is kept, milliseconds. */
+  readonly lingerMs: number;
 }
 
 const connectTimeoutMs = 5_000;
-/** How long a connection without streams is kept. */
-const lingerMs = 5_000;
+/** How long the other end may take to close. */
+const closeTimeoutMs = 1_000;
 
 export class UpstreamConnection {
   readonly #options: UpstreamConnectionOptions;
@@ -82,7 +84,7 @@ export class UpstreamConnection {
     const closed = new Promise((resolve) => socket.once('close', resolve));
     if (this.#isAcknowledged) socket.close(1000, 'Normal Closure');
     else socket.terminate();
-    const impatience = setTimeout(() => socket.terminate(), 1_000);
+    const impatience = setTimeout(() => socket.terminate(), closeTimeoutMs);
     await closed;
     clearTimeout(impatience);
   }
@@ -207,7 +209,19 @@ export class UpstreamConnection {
   #lingerIfUnused(): void {
     clearTimeout(this.#lingering);
     if (this.#sinks.size > 0 || !this.#isAcknowledged) return;
-    this.#lingering = setTimeout(() => this.#socket?.close(1000, 'Normal Closure'), lingerMs);
+    this.#lingering = setTimeout(() => this.#part(), this.#options.lingerMs);
+  }
+
+  /** Lets go of the connection at once: who comes while it is being closed gets another. */
+  #part(): void {
+    const socket = this.#socket;
+    clearTimeout(this.#timer);
+    this.#socket = undefined;
+    this.#isAcknowledged = false;
+    if (!socket) return;
+    socket.close(1000, 'Normal Closure');
+    const impatience = setTimeout(() => socket.terminate(), closeTimeoutMs);
+    socket.once('close', () => clearTimeout(impatience));
   }
 }
 

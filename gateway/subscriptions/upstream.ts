@@ -21,10 +21,12 @@ export interface UpstreamsOptions {
   readonly log: Logger;
   /** Milliseconds between two pings, and for which a pong is waited for (default 10,000). */
   readonly keepAliveMs?: number;
+  /** How long a connection that nobody needs is kept, milliseconds (default 5,000). */
+  readonly lingerMs?: number;
 }
 
 export function createUpstreams(options: UpstreamsOptions): Upstreams {
-  const { log, keepAliveMs = 10_000 } = options;
+  const { log, keepAliveMs = 10_000, lingerMs = 5_000 } = options;
   const connections = new Map<string, UpstreamConnection>();
   const connectionTo = (subgraph: string): UpstreamConnection => {
     const url = options.urls[subgraph]?.().replace(/^http/, 'ws');
@@ -34,7 +36,7 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
     if (known) return known;
     if (url === undefined)
       throw new Error(`The supergraph has a subgraph "${subgraph}", whose address the gateway was not given.`);
-    const made = new UpstreamConnection({ subgraph, url, log, keepAliveMs });
+    const made = new UpstreamConnection({ subgraph, url, log, keepAliveMs, lingerMs });
     connections.set(place, made);
     return made;
   };

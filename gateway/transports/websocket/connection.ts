@@ -26,6 +26,7 @@ import type { GatewayContext } from '../../request-context.js';
 import type { Departure, Subscription, SubscriptionEngine } from '../../subscriptions/engine.js';
 import type { Subscriber } from '../../subscriptions/member.js';
 import type { GatewayMetrics } from '../../gateway-metrics.js';
+import { admitAgain } from '../admit-again.js';
 import type { ExecuteOnce } from '../execute-once.js';
 import type { FindOperation } from '../operations.js';
 import { presentError, type FormatError } from '../present-error.js';
@@ -291,12 +292,9 @@ export class Connection implements OperationConnection, SocketFollower {
 
   begin(wish: Wish, context: GatewayContext, since: string | undefined, subscriber: Subscriber): Subscription {
     const { operation, operationName, variables } = wish;
-    const { restriction } = operation.admit(context.identity, variables);
-    const { document } = operation;
-    return this.#options.engine.subscribe(
-      { document, restriction, operationName, variables, context, since },
-      subscriber,
-    );
+    const { identity } = context;
+    const admitted = admitAgain(this.#options.findOperation, { ...wish, document: operation.document, identity });
+    return this.#options.engine.subscribe({ ...admitted, operationName, variables, context, since }, subscriber);
   }
 
   contextOf({ extensions }: Wish): Promise<GatewayContext> {

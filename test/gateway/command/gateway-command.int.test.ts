@@ -81,7 +81,7 @@ test('a new supergraph is taken over without an error for anybody, and a bad one
   await replace('type Query { broken: ');
   command.child.kill('SIGHUP');
   await eventually(() => expect(command.output()).toContain('keeps the one that it has'));
-  await replace(subgraphs.supergraph(true));
+  await replace(subgraphs.supergraph('more'));
   await eventually(async () => expect(await ask('{ station { rain } }')).toEqual({ data: { station: { rain: 3 } } }));
   subgraphs.release();
   expect(await under).toEqual({ data: { slow: 'done' } });
@@ -91,6 +91,26 @@ test('a new supergraph is taken over without an error for anybody, and a bad one
   expect(new Set(answers.map((answer) => JSON.stringify(answer)))).toEqual(
     new Set(['{"data":{"station":{"wind":12}}}']),
   );
+});
+
+// Gateways have closed every subscription at a reload, before the new schema was live, and all clients came again in one instant.
+test('a new supergraph closes no subscription that it still allows; another ends alone, and says why', async () => {
+  const client = await openSocket(`${url}/graphql`, {});
+  client.subscribe('kept', 'subscription { watched { name } }');
+  client.subscribe('gone', 'subscription { watched { wind } }');
+  for (const id of ['kept', 'gone']) await client.payload(id);
+  await eventually(() => expect(subgraphs.watchers).toBe(2));
+  await replace(subgraphs.supergraph('calm'));
+  const [error] = await client.error('gone');
+  expect(error?.extensions?.['code']).toBe('BAD_USER_INPUT');
+  expect(error?.message).toContain('"wind"');
+  subgraphs.blow();
+  expect(await client.payload('kept', 1)).toEqual({ data: { watched: { name: 'Harbour' } } });
+  expect(client.types('kept')).toEqual(['next', 'next']);
+  expect(client.types('gone')).toEqual(['next', 'error']);
+  client.subscribe('late', 'subscription { watched { wind } }');
+  expect((await client.error('late'))[0]?.extensions?.['code']).toBe('BAD_USER_INPUT');
+  client.socket.terminate();
 });
 
 test('it ends when it is told to', async () => {

@@ -8,14 +8,18 @@ import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
 
 export interface SocketSubgraphs extends AsyncDisposable {
-  /** Of both; with `more`, of a `weather` that has one more field. */
-  supergraph(more?: boolean): string;
+  /** Of both; if it is said, of a `weather` that has one more field, or no wind. */
+  supergraph(change?: Change): string;
   /** Where each is, by its name. */
   readonly urls: Readonly<Record<string, string>>;
   /** From now on `weather` has the field that it has not at first. */
   rain(): void;
   /** Headers of the last request to a subgraph. */
   readonly headers: IncomingHttpHeaders;
+  /** Gives an event to every open `Subscription.watched`. */
+  blow(): void;
+  /** How many listen to it. */
+  readonly watchers: number;
   /** Ends what waits in `Query.slow`. */
   release(): void;
   /** How many wait in it. */
@@ -23,10 +27,11 @@ export interface SocketSubgraphs extends AsyncDisposable {
 }
 
 const link = 'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key"])';
-const weather = (more: boolean) => `${link}
+type Change = 'more' | 'calm';
+const weather = (change?: Change) => `${link}
   type Query { station: Station slow: String }
-  type Subscription { gusts: Station }
-  type Station @key(fields: "id") { id: ID! wind: Int ${more ? 'rain: Int' : ''} }`;
+  type Subscription { gusts: Station watched: Station }
+  type Station @key(fields: "id") { id: ID! ${change === 'calm' ? '' : 'wind: Int'} ${change === 'more' ? 'rain: Int' : ''} }`;
 const names = `${link} type Station @key(fields: "id") { id: ID! name: String }`;
 
 export async function startSocketSubgraphs(): Promise<SocketSubgraphs> {
@@ -37,9 +42,10 @@ export async function startSocketSubgraphs(): Promise<SocketSubgraphs> {
     await new Promise<void>((resolve) => waiting.add(resolve));
     return 'done';
   };
-  const schemaOfWeather = (more: boolean): GraphQLSchema =>
+  const watchers = new Set<() => void>();
+  const schemaOfWeather = (change?: Change): GraphQLSchema =>
     buildSubgraphSchema({
-      typeDefs: parse(weather(more)),
+      typeDefs: parse(weather(change)),
       resolvers: {
         Query: { station: () => station, slow },
         Station: { __resolveReference: () => station },
@@ -49,11 +55,19 @@ export async function startSocketSubgraphs(): Promise<SocketSubgraphs> {
               for (const wind of [20, 30]) yield { gusts: { ...station, wind } };
             },
           },
+          watched: {
+            async *subscribe() {
+              for (;;) {
+                yield { watched: station };
+                await new Promise<void>((resolve) => watchers.add(resolve));
+              }
+            },
+          },
         },
       },
     });
   const schemas: Record<string, GraphQLSchema> = {
-    weather: schemaOfWeather(false),
+    weather: schemaOfWeather(),
     names: buildSubgraphSchema({
       typeDefs: parse(names),
       resolvers: { Station: { __resolveReference: () => ({ ...station, name: 'Harbour' }) } },
@@ -82,11 +96,11 @@ export async function startSocketSubgraphs(): Promise<SocketSubgraphs> {
   return {
     urls: { weather: `${root}/weather`, names: `${root}/names` },
     rain() {
-      schemas['weather'] = schemaOfWeather(true);
+      schemas['weather'] = schemaOfWeather('more');
     },
-    supergraph(more = false) {
+    supergraph(change) {
       const { supergraphSdl } = composeServices([
-        { name: 'weather', url: `${root}/weather`, typeDefs: parse(weather(more)) },
+        { name: 'weather', url: `${root}/weather`, typeDefs: parse(weather(change)) },
         { name: 'names', url: `${root}/names`, typeDefs: parse(names) },
       ]);
       if (supergraphSdl === undefined) throw new Error('The subgraphs do not compose.');
@@ -94,6 +108,13 @@ export async function startSocketSubgraphs(): Promise<SocketSubgraphs> {
     },
     get headers() {
       return headers;
+    },
+    blow() {
+      for (const wake of watchers) wake();
+      watchers.clear();
+    },
+    get watchers() {
+      return watchers.size;
     },
     get waiting() {
       return waiting.size;

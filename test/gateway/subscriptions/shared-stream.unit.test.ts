@@ -10,19 +10,26 @@ import { eventually } from '../../world/eventually.js';
 
 interface Opened {
   readonly phase: unknown;
+  readonly query: string;
   readonly since: unknown;
   readonly sink: UpstreamSink;
   hasLeft: boolean;
 }
+
+const planOf = (query: string, more: object = {}) =>
+  ({
+    primary: { serviceName: 'query', operation: query },
+    ...{ isWhole: false, resumption: { query }, ...more },
+  }) as unknown as SubscriptionPlan;
 
 function startStream(execute: StreamServices['execute']) {
   const opened: Opened[] = [];
   const over: SharedStream[] = [];
   const services: StreamServices = {
     upstreams: {
-      subscribe(_subgraph, { variables, extensions }: UpstreamOperation, sink) {
+      subscribe(_subgraph, { query, variables, extensions }: UpstreamOperation, sink) {
         const { phase } = extensions['stream'] as { phase: string };
-        const one: Opened = { phase, since: variables['fleetgraph_since'], sink, hasLeft: false };
+        const one: Opened = { phase, query, since: variables['fleetgraph_since'], sink, hasLeft: false };
         opened.push(one);
         return () => (one.hasLeft = true);
       },
@@ -34,7 +41,7 @@ function startStream(execute: StreamServices['execute']) {
     onOver: (stream) => over.push(stream),
     resumeForMs: 10_000,
   };
-  const plan = { primary: { serviceName: 'query' }, isWhole: false, resumption: { query: '' } } as SubscriptionPlan;
+  const plan = planOf('a');
   const stream = new SharedStream(services, { key: 'k', plan, variables: {} });
   const seen: string[] = [];
   const member = new Member({
@@ -115,6 +122,37 @@ test('a join that fails for good ends the clients with its error, and the stream
   await beginAt(opened, 0);
   opened[0]?.sink.next(event(1));
   await eventually(() => expect(seen).toEqual(['Error: a defect']));
+  expect(opened[0]?.hasLeft).toBe(true);
+  expect(over).toEqual([stream]);
+});
+
+test('a plan of a new supergraph that asks the subgraph for the same changes nothing for it', async () => {
+  const { opened, seen, stream } = startStream((_stream, { data }) => JSON.stringify({ data }));
+  await beginAt(opened, 0);
+  stream.adopt(planOf('a'));
+  opened[0]?.sink.next(event(1));
+  await eventually(() => expect(seen).toEqual(['c1']));
+  expect(opened.map(({ phase }) => phase)).toEqual(['live', 'catchUp']);
+});
+
+test('a plan that asks for something else is taken up behind the last event, with neither gap nor repeat', async () => {
+  const { opened, over, seen, stream } = startStream((_stream, { data }) => JSON.stringify({ data }));
+  await beginAt(opened, 0);
+  opened[0]?.sink.next(event(1));
+  stream.adopt(planOf('b'));
+  expect(opened[0]?.hasLeft).toBe(true);
+  expect(opened[2]).toMatchObject({ phase: 'live', query: 'b', since: 'c1' });
+  opened[2]?.sink.next(mark(1));
+  opened[2]?.sink.next(event(2));
+  await eventually(() => expect(seen).toEqual(['c1', 'c2']));
+  expect(over).toEqual([]);
+});
+
+test("a stream that can't be taken up ends with an interruption when its plan becomes another", async () => {
+  const { opened, over, seen, stream } = startStream((_stream, { data }) => JSON.stringify({ data }));
+  await beginAt(opened, 0);
+  stream.adopt(planOf('b', { resumption: undefined }));
+  expect(seen).toEqual([expect.stringContaining('The stream was interrupted')]);
   expect(opened[0]?.hasLeft).toBe(true);
   expect(over).toEqual([stream]);
 });

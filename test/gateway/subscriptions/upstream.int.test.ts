@@ -16,9 +16,12 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
 
-function upstreamsTo(port: number, options: { keepAliveMs?: number } = {}): Upstreams {
+function upstreamsTo(
+  port: number | (() => number),
+  options: { keepAliveMs?: number; lingerMs?: number } = {},
+): Upstreams {
   const upstreams = createUpstreams({
-    urls: { query: () => `http://127.0.0.1:${port}/graphql` },
+    urls: { query: () => `http://127.0.0.1:${typeof port === 'number' ? port : port()}/graphql` },
     log: silentLog,
     ...options,
   });
@@ -103,6 +106,38 @@ test('operations share one connection; who leaves hears nothing more, and the ot
   await eventually(() => expect(second.endings).toHaveLength(1));
   expect([...first.endings, ...gone.endings, ...gone.events]).toEqual([]);
   expect(counted.connections).toBe(1);
+});
+
+// It was sent into the socket that was closing, and ended when that was closed.
+test('an operation that begins while the connection is being closed gets another', async () => {
+  const { port, counted, sockets } = await startCounter(1);
+  const upstreams = upstreamsTo(port, { lingerMs: 1 });
+  const first = follow(upstreams);
+  await eventually(() => expect(first.events).toEqual([0]));
+  // The other end does not hear that it is to close, and so doesn't answer.
+  const [socket] = sockets.clients;
+  socket?.pause();
+  first.leave();
+  await eventually(() => {
+    follow(upstreams).leave();
+    expect(counted.connections).toBe(2);
+  });
+  const second = follow(upstreams);
+  await eventually(() => expect(second.events).toEqual([0]));
+  expect(second.endings).toEqual([]);
+});
+
+test('the address is asked for each connection', async () => {
+  const [before, after] = [await startCounter(1), await startCounter(2)];
+  let { port } = before;
+  const upstreams = upstreamsTo(() => port);
+  const first = follow(upstreams);
+  await eventually(() => expect(first.events).toEqual([0]));
+  ({ port } = after);
+  for (const socket of before.sockets.clients) socket.terminate();
+  await eventually(() => expect(first.endings).toHaveLength(1));
+  const second = follow(upstreams);
+  await eventually(() => expect(second.events).toEqual([0, 1]));
 });
 
 test('what one reader can not take ends it alone', async () => {

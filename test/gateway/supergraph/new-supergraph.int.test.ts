@@ -58,7 +58,7 @@ const operationsMissed = () =>
 test('what clients use is planned before the switch: nobody waits for it after', async () => {
   for (let index = 0; index < 2; index += 1) await ask('{ station { wind name } }');
   expect(await count('fleetgraph_gateway_cache_lookups_total', { cache: 'operations', outcome: 'hit' })).toBe(1);
-  change(old?.supergraph(true) ?? '');
+  change(old?.supergraph('more') ?? '');
   await eventually(async () => expect(await ask('{ station { rain } }')).toEqual({ data: { station: { rain: 3 } } }));
   const before = [await plansMade(), await operationsMissed()];
   expect(await ask('{ station { wind name } }')).toEqual({ data: { station: { wind: 12, name: 'Harbour' } } });

@@ -104,7 +104,10 @@ async function serveAlone(limits: Partial<WebSocketLimits>) {
   };
   const transport = serveWebSocket({
     httpServer,
-    engine: { subscribe: () => ({ resume() {}, renew() {}, leave() {}, cursor: () => undefined }) },
+    engine: {
+      subscribe: () => ({ resume() {}, renew() {}, leave() {}, cursor: () => undefined }),
+      reload: async () => undefined,
+    },
     findOperation: () =>
       ({ document: parse('subscription { anything }'), isSubscription: true, admit: () => ({}) }) as never,
     executeOnce: async () => ({ text: '{}', hasData: false, errors: [] }),
