@@ -8,6 +8,7 @@ import type { DeadLetterOptions } from './dead-letters.js';
 import type { demo } from './demo.js';
 import type { RunningSubgraph } from '../../gateway/supergraph/composed-supergraph.js';
 import type { gateway } from './gateway.js';
+import type { replay } from './replay.js';
 import type { simulate } from './simulate.js';
 import type { token } from './token.js';
 import { roleNames, type RoleName } from '../config/config.js';
@@ -92,6 +93,20 @@ ofDeadLetters('discard', 'set them aside for good: by their ids, or all that the
   .action(async (ids: string[], options: DeadLetterOptions) =>
     (await import('./dead-letters.js')).discardDeadLetters(ids, options),
   );
+
+program
+  .command('replay')
+  .description('rebuild a projection beside the live one, from the event store or the readings, and switch over')
+  .requiredOption('--projection <name>', 'registry, commands, alerts, rules, twins or rollups')
+  .option('--from <time>', 'rebuild what has changed since (RFC 3339), keep the rest; default: everything', parseTime)
+  .action(async (options: Parameters<typeof replay>[0]) => (await import('./replay.js')).replay(options));
+
+function parseTime(value: string): Date {
+  const time = new Date(value);
+  if (!/^\d{4}-\d{2}-\d{2}T.+(Z|[+-]\d{2}:\d{2})$/i.test(value) || Number.isNaN(time.getTime()))
+    throw new InvalidArgumentError('It must be a time with its offset, e.g. 2026-01-31T12:00:00Z.');
+  return time;
+}
 
 function parseCount(value: string): number {
   const count = Number(value);

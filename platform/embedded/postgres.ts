@@ -196,14 +196,28 @@ async function initialise(
   }
 }
 
-/** Reads postmaster.pid; stops the server it names if that one still runs on this cluster. */
-async function stopLeftover(cluster: string): Promise<void> {
+/** The server that runs on this cluster, as its postmaster.pid says. */
+async function runningServer(cluster: string): Promise<{ pid: number; port: number } | undefined> {
   const lines = await readFile(join(cluster, 'postmaster.pid'), 'utf8').then(
     (text) => text.split('\n'),
     () => [],
   );
   const pid = Number(lines[0]);
-  if (!Number.isInteger(pid) || pid <= 1 || lines[1] !== cluster || !isAlive(pid)) return;
+  if (!Number.isInteger(pid) || pid <= 1 || lines[1] !== cluster || !isAlive(pid)) return undefined;
+  return { pid, port: Number(lines[3]) };
+}
+
+/** Connection URL of the database of a fleetgraph that runs with this directory; undefined if none does. */
+export async function runningDatabaseUrl(directory: string): Promise<string | undefined> {
+  const server = await runningServer(join(directory, 'cluster'));
+  if (server === undefined) return undefined;
+  return `postgresql://postgres:${await readPassword(join(directory, 'password'))}@127.0.0.1:${server.port}/fleetgraph`;
+}
+
+/** Stops a server that still runs on this cluster. */
+async function stopLeftover(cluster: string): Promise<void> {
+  const { pid } = (await runningServer(cluster)) ?? {};
+  if (pid === undefined) return;
   process.kill(pid, 'SIGINT');
   const deadline = Date.now() + startDeadlineMs;
   while (isAlive(pid)) {

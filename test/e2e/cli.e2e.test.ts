@@ -77,6 +77,17 @@ test('start prints lines that work when pasted, stops on Ctrl-C, and a second st
   expect(JSON.parse(stdout)).toMatchObject({
     data: { device: { name: 'Sample device', state: { metrics: [{ value: 21.5 }] }, presence: { online: false } } },
   });
+
+  const rebuilding = run(['replay', '--projection', 'registry']);
+  const unknown = run(['replay', '--projection', 'weather']);
+  expect(await within(rebuilding.exited, 30_000, 'the end of a replay')).toBe(0);
+  expect(rebuilding.output()).toMatch(/^registry is rebuilt of [1-9]\d* events/);
+  expect(await within(unknown.exited, 30_000, 'the end of a replay')).toBe(78);
+  expect(unknown.output()).toContain('There is no projection "weather" to rebuild.');
+  await eventually(async () => {
+    const answer = await exec('bash', ['-c', lineWith(second, 'curl')]);
+    expect(JSON.parse(answer.stdout)).toMatchObject({ data: { device: { name: 'Sample device' } } });
+  });
 });
 
 test(

@@ -1,5 +1,6 @@
 /**
- * Removes what is older than it is kept: partitions of readings, rollups of minutes, the change log. The event log and
+ * Removes what is older than it is kept: partitions of readings, rollups of minutes, the change log; and what a replay left that
+ * was killed. The event log and
  * the rollups of hours stay for good.
  * One projector at a time does it, whoever gets the advisory lock; each step is small, so that it never holds writers up.
  */
@@ -8,6 +9,7 @@ import { horizon, microsOf, minuteRetentionDays, timestampSql, toMicros } from '
 import { sqlOf, type Sql } from '../../platform/database/sql.js';
 import { pause } from '../../platform/lifecycle/wait.js';
 import type { Logger } from '../../platform/observability/logger.js';
+import { removeAbandoned } from './replay/replay.js';
 import { dropPartitionsBefore } from './telemetry/reading-partitions.js';
 
 export interface RetentionOptions {
@@ -55,6 +57,7 @@ export async function removeExpired(options: RetentionOptions, nowMs: number, si
     if (dropped.length > 0) log.info({ partitions: dropped }, 'readings beyond the retention were dropped');
     await inChunks(signal, () => deleteMinutes(sql, horizon(now, minuteRetentionDays(options.telemetryRetentionDays))));
     await inChunks(signal, () => deleteChanges(sql, new Date(nowMs - options.changesRetentionMs)));
+    await removeAbandoned(sql);
     await sql.query('SELECT pg_advisory_unlock($1)', [retentionLock]);
     broken = false;
     return true;

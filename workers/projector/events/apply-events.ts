@@ -13,6 +13,7 @@ import { appendChanges, type NumberedChange, type PendingChange } from '../chang
 import { applyToAlerts, applyToRules } from './apply-alerts.js';
 import { applyToTwins } from './apply-to-twins.js';
 import { evolveCommand, isCommandEvent } from './evolve-command.js';
+import { replayLock, type ProjectionSchema } from '../projection-schema.js';
 import { evolveDevice, isDeviceEvent, type RegistryEntry } from './evolve-device.js';
 
 type DomainEvent = Event<DomainEventType>;
@@ -28,7 +29,10 @@ export async function applyEvents(
 ): Promise<readonly NumberedChange[]> {
   if (events.length === 0) return [];
   return inTransaction(options.pool, async (sql) => {
-    await sql.query('SELECT pg_advisory_xact_lock($1::int, $2::int)', [eventsLock, partition]);
+    // The shared one is in the way of nobody but a replay that switches over.
+    await sql.query('SELECT pg_advisory_xact_lock_shared($3), pg_advisory_xact_lock($1::int, $2::int)', [
+      ...[eventsLock, partition, replayLock],
+    ]);
     const fresh = await notLogged(sql, events);
     if (fresh.length === 0) return [];
     await applyToRegistry(sql, fresh);
@@ -56,7 +60,12 @@ async function notLogged(sql: Sql, events: readonly DomainEvent[]): Promise<read
   return events.filter((event) => byId.get(event.id) === event);
 }
 
-async function applyToRegistry(sql: Sql, events: readonly DomainEvent[]): Promise<void> {
+/** Keeps the devices as the registry's events say. */
+export async function applyToRegistry(
+  sql: Sql,
+  events: readonly DomainEvent[],
+  schema: ProjectionSchema = 'projections',
+): Promise<void> {
   const deviceEvents = events.filter(isDeviceEvent);
   if (deviceEvents.length === 0) return;
   const rows = await sql.query<{
@@ -68,7 +77,7 @@ async function applyToRegistry(sql: Sql, events: readonly DomainEvent[]): Promis
     active: boolean;
     revision: number;
   }>(
-    `SELECT tenant, device_id, name, type_id, labels, active, revision FROM projections.devices
+    `SELECT tenant, device_id, name, type_id, labels, active, revision FROM ${schema}.devices
      WHERE device_id = ANY($1::text[]) ORDER BY device_id FOR UPDATE`,
     [[...new Set(deviceEvents.map(({ data }) => data.deviceId))]],
   );
@@ -98,7 +107,7 @@ async function applyToRegistry(sql: Sql, events: readonly DomainEvent[]): Promis
   }
   const list = [...changed.values()];
   await sql.query(
-    `INSERT INTO projections.devices (device_id, tenant, name, type_id, labels, active, revision)
+    `INSERT INTO ${schema}.devices (device_id, tenant, name, type_id, labels, active, revision)
      SELECT n.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::boolean[], $7::int[])
           AS n(device_id, tenant, name, type_id, labels, active, revision) ORDER BY n.device_id
      ON CONFLICT (device_id) DO UPDATE SET name = excluded.name, type_id = excluded.type_id, labels = excluded.labels,
@@ -116,12 +125,16 @@ async function applyToRegistry(sql: Sql, events: readonly DomainEvent[]): Promis
 }
 
 /** Writes the commands that change. @returns the change of each event that made one, by the event's id. */
-async function applyToCommands(sql: Sql, events: readonly DomainEvent[]): Promise<ReadonlyMap<string, PendingChange>> {
+export async function applyToCommands(
+  sql: Sql,
+  events: readonly DomainEvent[],
+  schema: ProjectionSchema = 'projections',
+): Promise<ReadonlyMap<string, PendingChange>> {
   const commandEvents = events.filter(isCommandEvent);
   const changes = new Map<string, PendingChange>();
   if (commandEvents.length === 0) return changes;
   const rows = await sql.query<{ id: string; tenant: string; document: CommandDocument; revision: number }>(
-    `SELECT id, tenant, document, revision FROM projections.commands WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE`,
+    `SELECT id, tenant, document, revision FROM ${schema}.commands WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE`,
     [[...new Set(commandEvents.map(({ data }) => data.commandId))]],
   );
   const known = new Map(rows.map((row) => [row.id, row]));
@@ -147,7 +160,7 @@ async function applyToCommands(sql: Sql, events: readonly DomainEvent[]): Promis
   }
   const list = [...changed.values()];
   await sql.query(
-    `INSERT INTO projections.commands (id, tenant, device_id, document, revision, updated_at)
+    `INSERT INTO ${schema}.commands (id, tenant, device_id, document, revision, updated_at)
      SELECT n.id, n.tenant, n.document->>'deviceId', n.document, n.revision, (n.document->>'updatedAt')::timestamptz
      FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::int[]) AS n(id, tenant, document, revision) ORDER BY n.id
      ON CONFLICT (id) DO UPDATE SET document = excluded.document, revision = excluded.revision, updated_at = excluded.updated_at`,

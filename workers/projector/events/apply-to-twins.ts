@@ -4,6 +4,7 @@ import type { DomainEventType } from '../../../backbone/events/catalogue.js';
 import type { Event } from '../../../backbone/events/envelope.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import type { PendingChange } from '../change-log.js';
+import type { ProjectionSchema } from '../projection-schema.js';
 
 const twinTypes = [
   'io.fleetgraph.device.desired-state-set.v1',
@@ -11,7 +12,7 @@ const twinTypes = [
 ] as const;
 type TwinEvent = Event<(typeof twinTypes)[number]>;
 
-function isTwinEvent(event: Event<DomainEventType>): event is TwinEvent {
+export function isTwinEvent(event: Event<DomainEventType>): event is TwinEvent {
   return (twinTypes as readonly string[]).includes(event.type);
 }
 
@@ -36,12 +37,13 @@ export function evolveTwin(twin: TwinChange, event: TwinEvent): TwinChange {
 export async function applyToTwins(
   sql: Sql,
   events: readonly Event<DomainEventType>[],
+  schema: ProjectionSchema = 'projections',
 ): Promise<ReadonlyMap<string, PendingChange>> {
   const changes = new Map<string, PendingChange>();
   const twinEvents = events.filter(isTwinEvent);
   if (twinEvents.length === 0) return changes;
   const rows = await sql.query<{ tenant: string; deviceId: string; document: TwinChange; version: number }>(
-    `SELECT tenant, device_id AS "deviceId", document, version FROM projections.device_twins
+    `SELECT tenant, device_id AS "deviceId", document, version FROM ${schema}.device_twins
      WHERE device_id = ANY($1::text[]) ORDER BY device_id FOR UPDATE`,
     [[...new Set(twinEvents.map(({ data }) => data.deviceId))]],
   );
@@ -60,7 +62,7 @@ export async function applyToTwins(
     });
   }
   await sql.query(
-    `INSERT INTO projections.device_twins (device_id, tenant, document, version)
+    `INSERT INTO ${schema}.device_twins (device_id, tenant, document, version)
      SELECT "deviceId", tenant, document, version
      FROM jsonb_to_recordset($1::jsonb) AS n("deviceId" text, tenant text, document jsonb, version int) ORDER BY "deviceId"
      ON CONFLICT (device_id) DO UPDATE SET document = excluded.document, version = excluded.version`,

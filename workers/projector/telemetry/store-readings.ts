@@ -1,6 +1,7 @@
 /** The statements that write the time series. Each takes any number of rows. */
 import { microsOf, microsSql, timestampSql, type EpochMicros } from '../../../backbone/changes/time-series.js';
 import type { Sql } from '../../../platform/database/sql.js';
+import type { ProjectionSchema } from '../projection-schema.js';
 import { identityOf, rollUp, type MetricValue, type StoredReading } from './fold-readings.js';
 
 /** Inserts readings. @returns those that were not there before, in the order given. */
@@ -28,22 +29,26 @@ export async function insertReadings(sql: Sql, readings: readonly StoredReading[
 }
 
 /** Adds readings that were not stored before to the rollups of minutes and hours. */
-export async function addToRollups(sql: Sql, readings: readonly StoredReading[]): Promise<void> {
+export async function addToRollups(
+  sql: Sql,
+  readings: readonly StoredReading[],
+  schema: ProjectionSchema = 'projections',
+): Promise<void> {
   if (readings.length === 0) return;
-  await upsertRollups(sql, 'rollups_1m', readings, microsOf.minute);
-  await upsertRollups(sql, 'rollups_1h', readings, microsOf.hour);
+  await upsertRollups(sql, `${schema}.rollups_1m`, readings, microsOf.minute);
+  await upsertRollups(sql, `${schema}.rollups_1h`, readings, microsOf.hour);
 }
 
 async function upsertRollups(
   sql: Sql,
-  table: 'rollups_1m' | 'rollups_1h',
+  table: `${ProjectionSchema}.rollups_${'1m' | '1h'}`,
   readings: readonly StoredReading[],
   span: number,
 ): Promise<void> {
   const rollups = rollUp(readings, span);
   // A sum beyond a double would fail the whole batch ("value out of range"): there is no mean then, as for mixed kinds.
   await sql.query(
-    `INSERT INTO projections.${table} AS r
+    `INSERT INTO ${table} AS r
        (device_id, metric, bucket, tenant, count, sum, min, max, last_at, last_number, last_other)
      SELECT n.device_id, n.metric, ${timestampSql('n.bucket')}, n.tenant, n.count, n.sum, n.min, n.max,
             ${timestampSql('n.last_at')}, n.last_number, n.last_other

@@ -1,0 +1,286 @@
+/** Projections are rebuilt beside the live ones, which go on being written, and are the same in the end. */
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Registry } from 'prom-client';
+import type { DomainEventType, EventData } from '../../../../backbone/events/catalogue.js';
+import { makeEvent, type Event } from '../../../../backbone/events/envelope.js';
+import { append } from '../../../../backbone/store/event-store.js';
+import { inTransaction, sqlOf } from '../../../../platform/database/sql.js';
+import { applyEvents } from '../../../../workers/projector/events/apply-events.js';
+import { createProjectorMetrics } from '../../../../workers/projector/projector-metrics.js';
+import {
+  replayable,
+  type ReplayableProjection,
+  type Replayed,
+} from '../../../../workers/projector/replay/rebuilding.js';
+import { removeAbandoned, replayProjection } from '../../../../workers/projector/replay/replay.js';
+import { applyTelemetry } from '../../../../workers/projector/telemetry/apply-telemetry.js';
+import { createReadingPartitions } from '../../../../workers/projector/telemetry/reading-partitions.js';
+import { createDatabase, silentLog, type TestDatabase } from '../../../world/database.js';
+import { eventually } from '../../../world/eventually.js';
+
+const tenant = 'acme';
+const tables: Readonly<Record<ReplayableProjection, readonly string[]>> = {
+  registry: ['devices'],
+  commands: ['commands'],
+  alerts: ['alerts'],
+  rules: ['rules'],
+  twins: ['device_twins'],
+  rollups: ['rollups_1m', 'rollups_1h'],
+};
+
+let database: TestDatabase;
+const revisions = new Map<string, number>();
+beforeAll(async () => {
+  database = await createDatabase();
+});
+afterAll(() => database[Symbol.asyncDispose]());
+
+const replay = (projection: string, from?: Date, onProgress?: () => Promise<void>): Promise<Replayed> =>
+  replayProjection({
+    ...{ databaseUrl: database.url, projection, telemetryRetentionDays: 30 },
+    ...(from ? { from } : {}),
+    ...(onProgress ? { onProgress } : {}),
+  });
+
+async function store<T extends DomainEventType>(
+  stream: string,
+  type: T,
+  data: EventData<T>,
+  time = new Date(),
+): Promise<Event<DomainEventType>> {
+  const subject = 'deviceId' in data ? data.deviceId : stream;
+  const event = makeEvent({ source: '/test', type, subject, tenant, data, time: time.toISOString() });
+  const expectedRevision = revisions.get(stream) ?? 0;
+  await inTransaction(database.pool, (sql) =>
+    append(sql, { tenant, stream, expectedRevision, events: [event as Event<DomainEventType>] }),
+  );
+  revisions.set(stream, expectedRevision + 1);
+  return event as Event<DomainEventType>;
+}
+
+/** One device's whole story; `time` is that of its events. */
+async function story(device: string, time = new Date()): Promise<readonly Event<DomainEventType>[]> {
+  const [command, alert, rule] = [randomUUID(), randomUUID(), randomUUID()];
+  const stream = `device-${device}`;
+  const at = time.toISOString();
+  const labels = { site: 'north' };
+  return [
+    await store(
+      stream,
+      'io.fleetgraph.device.registered.v1',
+      { ...{ deviceId: device, name: device, typeId: 'boiler', labels } },
+      time,
+    ),
+    await store(
+      stream,
+      'io.fleetgraph.device.desired-state-set.v1',
+      { ...{ deviceId: device, version: 1, desired: { celsius: 21 } } },
+      time,
+    ),
+    await store(
+      stream,
+      'io.fleetgraph.device.reported-state-changed.v1',
+      { ...{ deviceId: device, version: 1, reported: { celsius: 20 } } },
+      time,
+    ),
+    await store(
+      `command-${command}`,
+      'io.fleetgraph.command.requested.v1',
+      {
+        ...{ commandId: command, deviceId: device, name: 'setpoint', parameters: { celsius: 21 } },
+        expiresAt: '2030-01-01T00:00:00.000Z',
+      },
+      time,
+    ),
+    await store(
+      `command-${command}`,
+      'io.fleetgraph.command.sent.v1',
+      { ...{ commandId: command, deviceId: device } },
+      time,
+    ),
+    await store(
+      `alert-${alert}`,
+      'io.fleetgraph.alert.raised.v1',
+      {
+        ...{ alertId: alert, deviceId: device, ruleId: rule, ruleName: 'Hot', severity: 'CRITICAL', at },
+        ...{ readings: [], count: 1, actions: [] },
+      } as unknown as EventData<'io.fleetgraph.alert.raised.v1'>,
+      time,
+    ),
+  ];
+}
+
+const apply = (events: readonly Event<DomainEventType>[]) => applyEvents(database, 0, events);
+
+async function contents(projection: ReplayableProjection): Promise<unknown> {
+  return Promise.all(
+    tables[projection].map(async (table) => {
+      const { rows } = await database.pool.query<Record<string, unknown>>(
+        `SELECT to_jsonb(t) AS row FROM projections.${table} t ORDER BY to_jsonb(t)::text`,
+      );
+      return rows;
+    }),
+  );
+}
+
+/** Indexes, settings and rights of the tables: what a rebuilt one could lose. */
+async function shape(projection: ReplayableProjection): Promise<unknown> {
+  const { rows } = await database.pool.query(
+    `SELECT c.relname, c.reloptions, c.relacl::text,
+            (SELECT array_agg(indexdef ORDER BY indexname) FROM pg_indexes WHERE schemaname = 'projections' AND tablename = c.relname),
+            (SELECT array_agg(attname || ' ' || attnotnull || coalesce(pg_get_expr(adbin, adrelid), '') ORDER BY attnum)
+             FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum WHERE attrelid = c.oid AND attnum > 0)
+     FROM pg_class c WHERE c.relnamespace = 'projections'::regnamespace AND c.relname = ANY($1) ORDER BY 1`,
+    [tables[projection]],
+  );
+  return rows;
+}
+
+const oids = async (projection: ReplayableProjection): Promise<unknown> =>
+  (
+    await database.pool.query(
+      `SELECT oid FROM pg_class WHERE relnamespace = 'projections'::regnamespace AND relname = ANY($1) ORDER BY relname`,
+      [tables[projection]],
+    )
+  ).rows;
+
+const leftovers = async (): Promise<number> =>
+  (await database.pool.query(`SELECT 1 FROM pg_namespace WHERE nspname = 'replay'`)).rowCount ?? 0;
+
+test.each(['registry', 'commands', 'alerts', 'twins'] as const)(
+  '%s: rebuilt is as the live one, which is written all the time; an event that it has not had is not in it',
+  async (projection) => {
+    for (let device = 0; device < 40; device += 1) await apply(await story(`${projection}-${device}`));
+    await database.pool.query(`GRANT SELECT ON projections.${tables[projection].join()} TO PUBLIC`);
+    const [formerShape, formerOids] = [await shape(projection), await oids(projection)];
+    // Stored and not applied yet: the live one gets it after the switch, once.
+    const late = await story(`${projection}-late`);
+    const during: Promise<unknown>[] = [];
+    let written = 0;
+    const replayed = await replay(projection, undefined, async () => {
+      for (let more = 0; more < 3; more += 1) {
+        const events = await story(`${projection}-during-${(written += 1)}`);
+        during.push(apply(events));
+      }
+    });
+    await Promise.all(during);
+    expect(written).toBeGreaterThan(0);
+    expect(replayed.mended ?? 0).toBe(0);
+    expect(await oids(projection)).not.toEqual(formerOids);
+    expect(await shape(projection)).toEqual(formerShape);
+    await apply(late);
+    const live = await contents(projection);
+    expect(live).not.toEqual([[]]);
+    // Once more, with nothing going on: the same again.
+    await replay(projection);
+    expect(await contents(projection)).toEqual(live);
+    expect(await leftovers()).toBe(0);
+  },
+);
+
+test('what was wrong is mended, clients are told of it, and with --from the rest is kept', async () => {
+  const [old, recent] = [`old-${randomUUID()}`, `recent-${randomUUID()}`];
+  await apply(await story(old, new Date(Date.now() - 86_400_000)));
+  await apply(await story(recent));
+  const wrong = `UPDATE projections.device_twins SET document = '{"wrong": true}' WHERE device_id = ANY($1)`;
+  await database.pool.query(wrong, [[old, recent]]);
+  const { mended } = await replay('twins', new Date(Date.now() - 3_600_000));
+  expect(mended).toBe(1);
+  const { rows } = await database.pool.query<{ device_id: string; wrong: boolean; version: number }>(
+    `SELECT device_id, document ? 'wrong' AS wrong, version FROM projections.device_twins WHERE device_id = ANY($1) ORDER BY 1`,
+    [[old, recent]],
+  );
+  expect(rows).toEqual([
+    { device_id: old, wrong: true, version: 2 },
+    { device_id: recent, wrong: false, version: 3 },
+  ]);
+  const { rows: changes } = await database.pool.query<{ version: bigint; payload: { desired: unknown } }>(
+    `SELECT version, payload FROM projections.changes WHERE entity_id = $1 AND entity = 'twin' ORDER BY seq DESC LIMIT 1`,
+    [recent],
+  );
+  expect(changes).toMatchObject([{ version: 3n, payload: { desired: { celsius: 21 } } }]);
+  expect((await replay('twins')).mended).toBe(1);
+});
+
+test('rollups: rebuilt of the readings, while more are stored, late ones too; older ones are kept', async () => {
+  const options = {
+    ...{ pool: database.pool, partitions: createReadingPartitions(database), retentionDays: 30, maxFutureMs: 60_000 },
+    ...{ metrics: createProjectorMetrics(new Registry()), log: silentLog },
+  };
+  const now = Date.now();
+  const send = (device: string, ageMs: number, count: number) =>
+    applyTelemetry(options, [
+      makeEvent({
+        ...{ source: '/bridge', type: 'io.fleetgraph.telemetry.received.v1', subject: device, tenant },
+        data: {
+          deviceId: device,
+          // Quarters: their sums are the same in any order.
+          readings: Array.from({ length: count }, (_, index) => ({
+            ...{ metric: index % 7 === 0 ? 'mode' : 'celsius', at: now - ageMs - index * 1_000 },
+            value: index % 7 === 0 ? `m${index % 3}` : index / 4,
+          })),
+        },
+      }),
+    ]);
+  for (let device = 0; device < 8; device += 1) {
+    await send(`r${device}`, 0, 900);
+    await send(`r${device}`, 3 * 86_400_000, 300);
+  }
+  // From before the readings that are kept: nothing to be rebuilt of.
+  for (const table of tables.rollups)
+    await database.pool.query(
+      `INSERT INTO projections.${table} SELECT device_id, metric, bucket - interval '60 days', tenant, count, sum, min, max, last_at, last_number, last_other
+       FROM projections.${table} WHERE device_id = 'r0'`,
+    );
+  const [before, formerShape] = [await contents('rollups'), await shape('rollups')];
+  let written = 0;
+  const during: Promise<unknown>[] = [];
+  const { read } = await replay('rollups', undefined, async () => {
+    written += 1;
+    during.push(send(`during-${written}`, written * 7_000, 50), send('r1', 40 * 60_000 + written * 333, 5));
+    await Promise.all(during);
+  });
+  await Promise.all(during);
+  expect(read).toBeGreaterThanOrEqual(8 * 1_200);
+  expect(await shape('rollups')).toEqual(formerShape);
+  const live = await contents('rollups');
+  expect(live).not.toEqual(before);
+  await database.pool.query(
+    `UPDATE projections.rollups_1m SET count = count + 1 WHERE bucket > now() - interval '1 day'`,
+  );
+  await replay('rollups', new Date(now - 2 * 86_400_000));
+  expect(await contents('rollups')).toEqual(live);
+  expect(await leftovers()).toBe(0);
+  await expect(replay('rollups', new Date(now - 40 * 86_400_000))).rejects.toThrow('kept for 30 days');
+});
+
+test('refuses what can not be, and two at once; one that dies leaves the live one as it is, and its remains go', async () => {
+  await expect(replay('weather')).rejects.toThrow(`There are ${Object.keys(replayable).join(', ')}.`);
+  await expect(replay('twins', new Date(Date.now() + 60_000))).rejects.toThrow('in the past');
+  await apply(await story('dying'));
+  const live = await contents('registry');
+  let dead = false;
+  const dying = replay('registry', undefined, async () => {
+    if (dead) return;
+    await expect(replay('commands')).rejects.toMatchObject({ code: 'CONFLICT' });
+    await removeAbandoned(sqlOf(database.pool));
+    expect(await leftovers()).toBe(1);
+    await database.pool.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'fleetgraph-replay' AND datname = current_database()`,
+    );
+    dead = true;
+  });
+  await expect(dying).rejects.toThrow();
+  expect(dead).toBe(true);
+  expect(await leftovers()).toBe(1);
+  expect(await contents('registry')).toEqual(live);
+  const client = await database.pool.connect();
+  await eventually(async () => {
+    await removeAbandoned(sqlOf(client));
+    expect(await leftovers()).toBe(0);
+  });
+  client.release();
+  await replay('registry');
+  expect(await contents('registry')).toEqual(live);
+});
