@@ -1,26 +1,38 @@
 /**
  * Plans as subgraphs can execute them: fetches that ask for too much at once are split (split-fetches.ts), and the stand-ins of
- * required-arguments.ts give way to the fields that they stand for. A subgraph is asked for
+ * required-arguments.ts give way to the fields that they stand for, the doubles of chained-requirements.ts to the subgraphs. A subgraph is asked for
  * `required_1_price: price(currency: "USD")`; who requires it is sent `price`.
  */
 import type { FetchNode, PlanNode, QueryPlan, QueryPlanSelectionNode, SubscriptionNode } from '@apollo/query-planner';
 import { Kind, parse, visit } from 'graphql';
 import { splitFetch, withOperation, type SplitOptions } from './split-fetches.js';
+import { wholeRepresentations } from './whole-representations.js';
+
+/** A fetch with what the executor must know beside the plan. */
+export interface AdaptedFetch extends FetchNode {
+  /** Names of what its entities are found by: one that lacks it is not sent. */
+  readonly keyNames?: ReadonlySet<string>;
+}
+
+export interface AdaptOptions extends SplitOptions {
+  /** The subgraphs' names, by those of their doubles. */
+  readonly doubles: ReadonlyMap<string, string>;
+}
 
 /** The plan, to be executed. */
-export function adaptPlan(plan: QueryPlan, options: SplitOptions): QueryPlan {
+export function adaptPlan(plan: QueryPlan, options: AdaptOptions): QueryPlan {
   if (!plan.node) return plan;
   if (plan.node.kind !== 'Subscription') return { ...plan, node: adaptNode(plan.node, options) };
   const { primary, rest } = plan.node;
   const node: SubscriptionNode = {
     ...plan.node,
-    primary: restoreArguments(primary, options),
+    primary: restore(primary, options),
     ...(rest ? { rest: adaptNode(rest, options) } : {}),
   };
   return { ...plan, node };
 }
 
-function adaptNode(node: PlanNode, options: SplitOptions): PlanNode {
+function adaptNode(node: PlanNode, options: AdaptOptions): PlanNode {
   const adapt = (inner: PlanNode): PlanNode => adaptNode(inner, options);
   switch (node.kind) {
     case 'Sequence':
@@ -34,19 +46,36 @@ function adaptNode(node: PlanNode, options: SplitOptions): PlanNode {
       };
     case 'Flatten': {
       if (node.node.kind !== 'Fetch') return { ...node, node: adapt(node.node) };
-      const fetches = splitFetch(node.node, options).map((fetch) => restoreArguments(fetch, options));
+      const fetches = splitFetch(withKeys(node.node, options), options).map((fetch) => restore(fetch, options));
       const [first] = fetches;
       if (first && fetches.length === 1) return { ...node, node: first };
       return { kind: 'Parallel', nodes: fetches.map((fetch) => ({ ...node, node: fetch })) };
     }
     case 'Fetch':
-      return restoreArguments(node, options);
+      return restore(node, options);
     case 'Defer':
       return node;
   }
 }
 
-function restoreArguments(fetch: FetchNode, { standIns }: SplitOptions): FetchNode {
+function withKeys(fetch: FetchNode, { needs }: AdaptOptions): AdaptedFetch {
+  const { requires, serviceName } = fetch;
+  if (!requires) return fetch;
+  const types = requires.flatMap((part) => (part.kind === 'InlineFragment' ? (part.typeCondition ?? []) : []));
+  return {
+    ...fetch,
+    requires: [...wholeRepresentations(requires, serviceName, needs)],
+    keyNames: new Set(types.flatMap((type) => needs.keyNames(type, serviceName))),
+  };
+}
+
+/** To the subgraph itself, with the fields that it has. */
+function restore(fetch: FetchNode, options: AdaptOptions): FetchNode {
+  const serviceName = options.doubles.get(fetch.serviceName);
+  return restoreArguments(serviceName === undefined ? fetch : { ...fetch, serviceName }, options);
+}
+
+function restoreArguments(fetch: FetchNode, { standIns }: AdaptOptions): FetchNode {
   if (standIns.size === 0) return fetch;
   const document = visit(parse(fetch.operation), {
     Field(field) {

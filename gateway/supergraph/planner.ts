@@ -1,11 +1,12 @@
 /**
- * The query planner, with what is known to go wrong in it put right before and after it: required-arguments.ts,
- * resolvable-keys.ts, separate-names.ts, split-fetches.ts, and operations that no subgraph has an answer to.
+ * The query planner, with what is known to go wrong in it put right before and after it: chained-requirements.ts,
+ * required-arguments.ts, resolvable-keys.ts, separate-names.ts, split-fetches.ts, whole-representations.ts, and operations that no subgraph has an answer to.
  */
 import { Supergraph as FederatedSupergraph, type Operation, type SelectionSet } from '@apollo/federation-internals';
 import { QueryPlanner, type QueryPlan } from '@apollo/query-planner';
 import { GraphQLError, parse, type DocumentNode } from 'graphql';
 import { adaptPlan } from './adapt-plan.js';
+import { doubleChainedRequirements } from './chained-requirements.js';
 import { separateRequiredArguments } from './required-arguments.js';
 import { resolvableKeysFirst } from './resolvable-keys.js';
 import { whatFieldsNeed } from './what-fields-need.js';
@@ -23,9 +24,11 @@ export interface Planner {
 
 /** @param supportedFeatures what the supergraph may ask of whoever runs it. */
 export function createPlanner(supergraphSdl: string, supportedFeatures: Set<string>): Planner {
-  const required = separateRequiredArguments(resolvableKeysFirst(parse(supergraphSdl, { noLocation: true })));
-  // A field that only stand-ins are required of now is external for nothing, which validation would refuse.
-  const validateSupergraph = required.standIns.size === 0;
+  const original = resolvableKeysFirst(parse(supergraphSdl, { noLocation: true }));
+  const chained = doubleChainedRequirements(original);
+  const required = separateRequiredArguments(chained.document);
+  // A field that only stand-ins are required of now, or only a double requires, is external for nothing, which validation would refuse.
+  const validateSupergraph = required.standIns.size === 0 && chained.doubles.size === 0;
   const planner = new QueryPlanner(
     FederatedSupergraph.build(required.document, { validateSupergraph, supportedFeatures }),
   );
@@ -40,7 +43,7 @@ export function createPlanner(supergraphSdl: string, supportedFeatures: Set<stri
         throw new GraphQLError('No subgraph can resolve what the operation selects.', {
           extensions: { code: 'BAD_USER_INPUT' },
         });
-      return adaptPlan(plan, { needs, standIns: required.standIns });
+      return adaptPlan(plan, { needs, standIns: required.standIns, doubles: chained.doubles });
     },
   };
 }

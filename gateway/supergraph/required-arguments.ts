@@ -11,15 +11,11 @@ import {
   parse,
   print,
   type ArgumentNode,
-  type ConstDirectiveNode,
-  type DefinitionNode,
   type DocumentNode,
   type FieldDefinitionNode,
-  type InterfaceTypeDefinitionNode,
-  type ObjectTypeDefinitionNode,
   type SelectionSetNode,
-  type TypeNode,
 } from 'graphql';
+import { type Composite, isComposite, namedType, textOf, withArgument, isExternal } from './join-directives.js';
 
 /** A field with arguments that is required somewhere, and the field that is planned in its place. */
 export interface StandIn {
@@ -34,8 +30,6 @@ export interface RequiredArguments {
   /** By name. */
   readonly standIns: ReadonlyMap<string, StandIn>;
 }
-
-type Composite = ObjectTypeDefinitionNode | InterfaceTypeDefinitionNode;
 
 /** Gives stand-ins to the document of a supergraph. */
 export function separateRequiredArguments(document: DocumentNode): RequiredArguments {
@@ -91,14 +85,13 @@ export function separateRequiredArguments(document: DocumentNode): RequiredArgum
       const used = new Set<string>();
       const set = replace(operation.selectionSet, type, graph, used);
       if (used.size === 0) return directive;
-      return withArgument(
-        directive,
-        'requires',
-        print(set)
+      return withArgument(directive, 'requires', {
+        kind: Kind.STRING,
+        value: print(set)
           .replace(/^\{|\}$/g, '')
           .replace(/\s+/g, ' ')
           .trim(),
-      );
+      });
     }),
   });
 
@@ -154,33 +147,6 @@ function implementations(type: Composite, types: ReadonlyMap<string, Composite>)
   return [type.name.value, ...those.map(({ name }) => name.value)];
 }
 
-function isComposite(definition: DefinitionNode): definition is Composite {
-  return definition.kind === Kind.OBJECT_TYPE_DEFINITION || definition.kind === Kind.INTERFACE_TYPE_DEFINITION;
-}
-
 function fieldOf(type: Composite, name: string): FieldDefinitionNode | undefined {
   return type.fields?.find((field) => field.name.value === name);
-}
-
-function namedType(type: TypeNode): string {
-  return type.kind === Kind.NAMED_TYPE ? type.name.value : namedType(type.type);
-}
-
-function isExternal(directive: ConstDirectiveNode): boolean {
-  const value = directive.arguments?.find(({ name }) => name.value === 'external')?.value;
-  return value?.kind === Kind.BOOLEAN && value.value;
-}
-
-function textOf(directive: ConstDirectiveNode, argument: string): string | undefined {
-  const value = directive.arguments?.find(({ name }) => name.value === argument)?.value;
-  return value?.kind === Kind.STRING || value?.kind === Kind.ENUM ? value.value : undefined;
-}
-
-function withArgument(directive: ConstDirectiveNode, argument: string, value: string): ConstDirectiveNode {
-  return {
-    ...directive,
-    arguments: (directive.arguments ?? []).map((given) =>
-      given.name.value === argument ? { ...given, value: { kind: Kind.STRING, value } } : given,
-    ),
-  };
 }

@@ -3,12 +3,19 @@
  * like `motor.torque`; on which types a path goes is left aside, for one that is sent in vain does no harm.
  */
 import { Kind, parse, type ConstDirectiveNode, type DocumentNode, type SelectionSetNode } from 'graphql';
+import { isComposite, textOf } from './join-directives.js';
 
 export interface WhatFieldsNeed {
   /** What the field of the type requires, at the subgraph with this name. */
   required(type: string, field: string, subgraph: string): readonly string[];
   /** Everything that is in a key of the type there. */
   keys(type: string, subgraph: string): ReadonlySet<string>;
+  /** Whether the paths are enough to find one of the type there: by a key of it, or of an interface of it. */
+  readonly hasKey: (type: string, subgraph: string, paths: ReadonlySet<string>) => boolean;
+  /** First names of the paths in keys of the type there, and of its interfaces. */
+  readonly keyNames: (type: string, subgraph: string) => readonly string[];
+  /** Whether the first is the second, or implements it. */
+  readonly isOfType: (type: string, other: string) => boolean;
 }
 
 const nothing: readonly string[] = [];
@@ -17,16 +24,24 @@ const nothing: readonly string[] = [];
 export function whatFieldsNeed(document: DocumentNode): WhatFieldsNeed {
   const required = new Map<string, readonly string[]>();
   const keys = new Map<string, Set<string>>();
+  const keyPaths = new Map<string, (readonly string[])[]>();
+  const interfaces = new Map<string, readonly string[]>();
   const subgraphs = subgraphNames(document);
   const nameOf = (directive: ConstDirectiveNode): string => subgraphs.get(textOf(directive, 'graph') ?? '') ?? '';
   for (const definition of document.definitions) {
-    if (definition.kind !== Kind.OBJECT_TYPE_DEFINITION && definition.kind !== Kind.INTERFACE_TYPE_DEFINITION) continue;
+    if (!isComposite(definition)) continue;
     const type = definition.name.value;
+    interfaces.set(
+      type,
+      (definition.interfaces ?? []).map(({ name }) => name.value),
+    );
     for (const directive of definition.directives ?? []) {
       const set = directive.name.value === 'join__type' ? textOf(directive, 'key') : undefined;
       if (set === undefined) continue;
       const place = `${type}@${nameOf(directive)}`;
-      keys.set(place, new Set([...(keys.get(place) ?? []), ...pathsOf(set)]));
+      const paths = pathsOf(set);
+      keys.set(place, new Set([...(keys.get(place) ?? []), ...paths]));
+      keyPaths.set(place, [...(keyPaths.get(place) ?? []), paths]);
     }
     for (const { name, directives = [] } of definition.fields ?? []) {
       for (const directive of directives) {
@@ -38,6 +53,15 @@ export function whatFieldsNeed(document: DocumentNode): WhatFieldsNeed {
   return {
     required: (type, field, subgraph) => required.get(`${type}.${field}@${subgraph}`) ?? nothing,
     keys: (type, subgraph) => keys.get(`${type}@${subgraph}`) ?? new Set(),
+    keyNames: (type, subgraph) =>
+      [type, ...(interfaces.get(type) ?? [])]
+        .flatMap((each) => keyPaths.get(`${each}@${subgraph}`)?.flat() ?? [])
+        .map((path) => path.split('.')[0] ?? path),
+    hasKey: (type, subgraph, paths) =>
+      [type, ...(interfaces.get(type) ?? [])].some((each) =>
+        keyPaths.get(`${each}@${subgraph}`)?.some((key) => key.every((path) => paths.has(path))),
+      ),
+    isOfType: (type, other) => type === other || interfaces.get(type)?.includes(other) === true,
   };
 }
 
@@ -66,9 +90,4 @@ function subgraphNames(document: DocumentNode): ReadonlyMap<string, string> {
       return [name.value, (graph && textOf(graph, 'name')) ?? name.value];
     }),
   );
-}
-
-function textOf(directive: ConstDirectiveNode, argument: string): string | undefined {
-  const value = directive.arguments?.find(({ name }) => name.value === argument)?.value;
-  return value?.kind === Kind.STRING || value?.kind === Kind.ENUM ? value.value : undefined;
 }

@@ -5,6 +5,7 @@
 import type { FetchNode } from '@apollo/query-planner';
 import type { GraphQLSchema } from 'graphql';
 import { FleetgraphError } from '../../../platform/errors.js';
+import type { AdaptedFetch } from '../../supergraph/adapt-plan.js';
 import { copyOf, type JsonObject } from '../json.js';
 import type { Failure, Run, Step } from '../run.js';
 import { subgraphOperation, type Subgraph, type SubgraphOperation, type Subgraphs } from '../subgraphs/subgraph.js';
@@ -13,7 +14,7 @@ import type { EntityAnswer, EntityBatch, Slot } from './entity-batch.js';
 import { askForEntities, type Question } from './entity-requests.js';
 import { failureOfFetch, failuresOf } from './fetch-failures.js';
 import { compileCollector, placesAt, type ResponsePath } from './flatten-path.js';
-import { merge } from './merge.js';
+import { abstractTypesOf, merge, type AbstractTypes } from './merge.js';
 import { compileRepresentations, type Representations } from './representations.js';
 import { compileRewrites, type Rewrite } from './rewrites.js';
 
@@ -35,6 +36,7 @@ interface Fetch {
   readonly operation: SubgraphOperation;
   readonly collect: (root: JsonObject) => JsonObject[];
   readonly rewriteOutput: Rewrite | undefined;
+  readonly abstractTypes: AbstractTypes;
   /** Those of the client's variables that it uses. */
   readonly variableNames: readonly string[];
 }
@@ -45,7 +47,7 @@ interface EntityFetch extends Fetch {
 
 /** @throws FleetgraphError BAD_USER_INPUT if the operation uses a name that belongs to federation. */
 export function compileFetch(
-  node: FetchNode,
+  node: AdaptedFetch,
   path: ResponsePath,
   { schema, subgraphs, clientNames = noNames }: PlanTools,
 ): Step {
@@ -60,10 +62,11 @@ export function compileFetch(
     ...{ node, path, clientNames, subgraph: subgraphs.of(node.serviceName), operation: subgraphOperation(node) },
     collect: compileCollector(path),
     rewriteOutput: compileRewrites(schema, node.outputRewrites),
+    abstractTypes: abstractTypesOf(schema),
     variableNames,
   };
   if (!node.requires) return (run) => fetchData(fetch, run, fetch.collect(run.data));
-  const represent = compileRepresentations(schema, node.requires, node.inputRewrites);
+  const represent = compileRepresentations(schema, node.requires, node.inputRewrites, node.keyNames);
   const entityFetch: EntityFetch = { ...fetch, question: questionOf(fetch) };
   if (node.contextRewrites && node.contextRewrites.length > 0)
     return fetchInContext(entityFetch, represent, compileContextValues(schema, node.contextRewrites));
@@ -128,7 +131,7 @@ async function fetchData(fetch: Fetch, run: Run, targets: readonly JsonObject[])
       );
     if (!data) return;
     fetch.rewriteOutput?.(data);
-    for (const target of targets) merge(target, data);
+    for (const target of targets) merge(target, data, fetch.abstractTypes);
   } catch (error) {
     run.failures.push(failureOfFetch(error, fetch));
   }
@@ -153,7 +156,7 @@ async function fetchEntities(
         if (slot?.batch !== batch) continue;
         const given = answer.entities[slot.index];
         if (typeof given !== 'object' || given === null) continue;
-        merge(entities[index] as JsonObject, slot.owner === fetch ? given : copyOf(given));
+        merge(entities[index] as JsonObject, slot.owner === fetch ? given : copyOf(given), fetch.abstractTypes);
       }
     } catch (error) {
       run.failures.push(failureOfFetch(error, fetch));

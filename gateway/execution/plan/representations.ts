@@ -27,6 +27,7 @@ interface TypePlan {
 
 /**
  * @param requires what the subgraph needs, by type
+ * @param keyNames what entities are found by: without it they are left out, for nobody has asked for anything of them
  * @returns a function of entities, and of whether all that was asked for so far has come: then what is missing was not asked for,
  * because of @skip or @include, and is not needed; else the entity is left out, since the subgraph would reckon without it.
  */
@@ -34,13 +35,14 @@ export function compileRepresentations(
   schema: GraphQLSchema,
   requires: readonly QueryPlanSelectionNode[],
   inputRewrites: readonly FetchDataRewrite[] | undefined,
+  keyNames: ReadonlySet<string> = new Set(),
 ): (entities: readonly JsonObject[], isWhole: boolean) => Representations {
   const plans = new Map<unknown, TypePlan>();
   const rewrite = compileRewrites(schema, inputRewrites);
   const general: TypePlan = {
     key: undefined,
     represent(entity, isWhole) {
-      const representation = select(schema, entity, requires, isWhole);
+      const representation = select(schema, entity, requires, isWhole, keyNames);
       if (typeof representation?.['__typename'] !== 'string') return undefined;
       rewrite?.(representation);
       return JSON.stringify(representation);
@@ -48,8 +50,9 @@ export function compileRepresentations(
   };
   const planFor = (typename: unknown): TypePlan => {
     const made =
-      (rewrite === undefined && typeof typename === 'string' ? plainPlan(schema, requires, typename) : undefined) ??
-      general;
+      (rewrite === undefined && typeof typename === 'string'
+        ? plainPlan(schema, requires, typename, keyNames)
+        : undefined) ?? general;
     // What the supergraph has no type for is not remembered: its number has no bound.
     if (typeof typename === 'string' && schema.getType(typename)) plans.set(typename, made);
     return made;
@@ -96,6 +99,7 @@ function plainPlan(
   schema: GraphQLSchema,
   requires: readonly QueryPlanSelectionNode[],
   typename: string,
+  keyNames: ReadonlySet<string>,
 ): TypePlan | undefined {
   const matching = requires.filter(
     (selection) =>
@@ -120,7 +124,7 @@ function plainPlan(
       for (let index = 0; index < fields.length; index += 1) {
         const value = entity[fields[index] as string];
         if (value === undefined) {
-          if (!isWhole) return undefined;
+          if (!isWhole || keyNames.has(fields[index] as string)) return undefined;
           continue;
         }
         text += text === '' ? '{' : ',';
@@ -138,19 +142,20 @@ function select(
   source: JsonObject,
   selections: readonly QueryPlanSelectionNode[],
   isWhole: boolean,
+  keyNames?: ReadonlySet<string>,
 ): JsonObject | null {
   const selected: JsonObject = {};
   for (const selection of selections) {
     if (selection.kind === 'InlineFragment') {
       if (selection.typeCondition === undefined || !isOfType(schema, source, selection.typeCondition)) continue;
-      const part = select(schema, source, selection.selections, isWhole);
+      const part = select(schema, source, selection.selections, isWhole, keyNames);
       if (part) merge(selected, part);
       continue;
     }
     const name = selection.alias ?? selection.name;
     const value = own(source, name);
     if (value === undefined) {
-      if (!isWhole) return null;
+      if (!isWhole || keyNames?.has(selection.name) === true) return null;
       continue;
     }
     put(selected, name, selection.selections ? selectValue(schema, value, selection.selections, isWhole) : value);
