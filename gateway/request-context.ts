@@ -1,5 +1,6 @@
 /** What the gateway knows of a request, and what it passes on to subgraphs. */
 import { createHash, randomUUID } from 'node:crypto';
+import type { FetchTiming } from './execution/subgraphs/observe-fetch.js';
 import { FleetgraphError } from '../platform/errors.js';
 import type { Identity } from '../platform/identity/identity.js';
 import { bearerToken, type VerifyToken } from '../platform/identity/verify-token.js';
@@ -9,6 +10,8 @@ export interface GatewayContext {
   readonly identity?: Identity;
   /** Headers of each request to a subgraph. */
   readonly forwarded: Readonly<Record<string, string>>;
+  /** Takes the fetches that are made, where somebody wants to know of them. */
+  readonly timings?: FetchTiming[];
 }
 
 /** The last moment that a Date can be. */

@@ -1,6 +1,7 @@
 /** A query or mutation of any transport: executed, with a deadline, counted, and answered as text. */
+import { prettyFormatQueryPlan } from '@apollo/query-planner';
 import { FleetgraphError } from '../../platform/errors.js';
-import type { Executor } from '../execution/executor.js';
+import type { Executor, PreparedOperation } from '../execution/executor.js';
 import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
 import { boundedErrors } from '../guards/max-errors.js';
@@ -16,6 +17,8 @@ export interface OnceRequest {
   readonly signal?: AbortSignal;
   /** Whether the answer is to say what it cost. */
   readonly wantsCost?: boolean;
+  /** Whether it is to show the plan. */
+  readonly wantsPlan?: boolean;
 }
 
 /** Never rejects for what is wrong with the operation or its execution: the answer has the errors. */
@@ -39,9 +42,9 @@ export function createExecuteOnce(options: {
     signal?.addEventListener('abort', abort, { once: true });
     let timer: NodeJS.Timeout | undefined;
     try {
-      const { prepared } = operation.admit(context.identity, variables);
+      const prepared = operation.admit(context.identity, variables).prepared();
       const outcome = await Promise.race([
-        executor.execute(prepared(), { variables, context, signal: stop.signal }),
+        executor.execute(prepared, { variables, context, signal: stop.signal }),
         new Promise<never>((_resolve, reject) => {
           timer = setTimeout(() => {
             reject(
@@ -54,7 +57,8 @@ export function createExecuteOnce(options: {
           }, timeoutMs);
         }),
       ]);
-      return answerOf(outcome.data, boundedErrors(outcome.errors, maxErrors), costIn(request, outcome.data));
+      const extensions = extensionsFor(request, outcome.data, prepared);
+      return answerOf(outcome.data, boundedErrors(outcome.errors, maxErrors), extensions);
     } catch (error) {
       return answerOf(undefined, [presentError(error, formatError)]);
     } finally {
@@ -73,8 +77,18 @@ export function createExecuteOnce(options: {
   };
 }
 
-/** What the operation was estimated to cost and did cost, for those who ask: it takes another look at the whole answer. */
-function costIn({ operation, variables, wantsCost }: OnceRequest, data: string | undefined): string | undefined {
-  if (wantsCost !== true || data === undefined) return undefined;
-  return JSON.stringify({ cost: operation.guard.costs(variables, JSON.parse(data)) });
+/**
+ * What the operation was estimated to cost and did cost, for those who ask: it takes another look at the whole answer. And its plan, as
+ * Apollo's tools look for it.
+ */
+function extensionsFor(
+  { operation, variables, wantsCost, wantsPlan }: OnceRequest,
+  data: string | undefined,
+  { queryPlan }: PreparedOperation,
+): string | undefined {
+  if (data === undefined || (wantsCost !== true && wantsPlan !== true)) return undefined;
+  return JSON.stringify({
+    ...(wantsCost === true ? { cost: operation.guard.costs(variables, JSON.parse(data)) } : {}),
+    ...(wantsPlan === true ? { apolloQueryPlan: { object: queryPlan, text: prettyFormatQueryPlan(queryPlan) } } : {}),
+  });
 }

@@ -16,8 +16,13 @@ import { createAnswerTypes, plainJson, type AnswerType } from './answer-type.js'
 import type { ExecuteOnce } from './execute-once.js';
 import { parametersOfBody, parametersOfUrl, type HttpParameters } from './http-request.js';
 import type { FindOperation, KnownOperation } from './operations.js';
+import type { FetchTiming } from '../execution/subgraphs/observe-fetch.js';
+import { serverTiming } from './server-timing.js';
 import { createPersistedQueries } from './persisted-queries.js';
 import { presentError, type FormatError } from './present-error.js';
+
+/** By which Apollo Sandbox asks for the plan of an operation. */
+const planHeader = 'apollo-expose-query-plan';
 
 export interface HttpAnswers {
   /** Answers the request. */
@@ -93,16 +98,25 @@ export function createHttpAnswers(options: HttpAnswersOptions): HttpAnswers {
     return { context, operation: found ?? find(parameters) };
   };
 
-  const execute = async (request: FastifyRequest, parameters: HttpParameters, signal: AbortSignal): Promise<Answer> => {
-    const { context, operation } = await admit(request, parameters);
+  const execute = async (
+    request: FastifyRequest,
+    parameters: HttpParameters,
+    signal: AbortSignal,
+    timings?: FetchTiming[],
+  ): Promise<Answer> => {
+    const { context: known, operation } = await admit(request, parameters);
+    const context = timings ? { ...known, timings } : known;
     if (request.method === 'GET') refuseByGet(request, operation);
     if (operation.isSubscription)
       throw new RequestFault(
         'A subscription is answered over a WebSocket, or as a stream: send "accept: text/event-stream" or "accept: multipart/mixed;subscriptionSpec=1.0".',
         400,
       );
-    const wantsCost = parameters.extensions['cost'] === true;
-    return executeOnce({ operation, variables: parameters.variables, context, signal, wantsCost });
+    const { variables, extensions } = parameters;
+    return executeOnce({
+      ...{ operation, variables, context, signal, wantsCost: extensions['cost'] === true },
+      wantsPlan: !production && (extensions['queryPlan'] === true || request.headers[planHeader] === 'true'),
+    });
   };
 
   const send = (reply: FastifyReply, type: AnswerType, status: number, text: string): FastifyReply =>
@@ -124,7 +138,10 @@ export function createHttpAnswers(options: HttpAnswersOptions): HttpAnswers {
     const signal = goneOf(reply);
     const parameters =
       request.method === 'GET' ? parametersOfUrl(request.query, options.parseJson) : parametersOfBody(request.body);
-    const answer = await execute(request, parameters, signal);
+    const startedAt = performance.now();
+    const timings: FetchTiming[] | undefined = production ? undefined : [];
+    const answer = await execute(request, parameters, signal, timings);
+    if (timings) void reply.header('server-timing', serverTiming(startedAt, timings));
     return send(reply, type, statusOfAnswer(answer, type), answer.text);
   };
 

@@ -9,6 +9,7 @@ import { currentTraceparent } from '../../../platform/observability/trace-contex
 import type { GatewayMetrics } from '../../gateway-metrics.js';
 import { isObject } from '../json.js';
 import { exchange, type Answer, type Cancellable } from './exchange.js';
+import { observeFetch } from './observe-fetch.js';
 import { authorityOf, untilAborted, type InFlight } from './in-flight.js';
 import {
   checkEntities,
@@ -48,14 +49,17 @@ export function createHttpSubgraph(options: HttpSubgraphOptions): HttpSubgraph {
   const seconds = options.metrics.fetchSeconds.labels({ subgraph: name });
 
   const begin = (request: SubgraphRequest, body: string): Cancellable<Answer> => {
-    const startedAt = performance.now();
-    const begun = exchange(pool, {
-      ...{ path, body, timeoutMs, headers: headersOf(request) },
-      mayRepeat: !request.operation.isMutation,
+    let cancel: () => void = () => undefined;
+    // What is sent is begun at once, in the span, and names it.
+    const promise = observeFetch(request, { name, seconds }, () => {
+      const begun = exchange(pool, {
+        ...{ path, body, timeoutMs, headers: headersOf(request) },
+        mayRepeat: !request.operation.isMutation,
+      });
+      ({ cancel } = begun);
+      return begun.promise;
     });
-    const observe = (): void => seconds.observe((performance.now() - startedAt) / 1_000);
-    begun.promise.then(observe, observe);
-    return begun;
+    return { promise, cancel: () => cancel() };
   };
 
   const ask = async (request: SubgraphRequest): Promise<Answer> => {

@@ -6,6 +6,7 @@ import type { ExecuteLocally } from '../../../platform/graphql/local-execution.j
 import type { Logger } from '../../../platform/observability/logger.js';
 import { currentTraceparent } from '../../../platform/observability/trace-context.js';
 import type { GatewayMetrics } from '../../gateway-metrics.js';
+import { observeFetch } from './observe-fetch.js';
 import { untilAborted } from './in-flight.js';
 import { checkEntities, variablesText, type Subgraph, type SubgraphResponse } from './subgraph.js';
 import { unavailable } from './unavailable.js';
@@ -24,32 +25,35 @@ export function createInProcessSubgraph(options: {
   const seconds = options.metrics.fetchSeconds.labels({ subgraph: name });
   return {
     name,
-    async fetch(request) {
-      const { operation, context, signal } = request;
-      const startedAt = performance.now();
-      let timer: NodeJS.Timeout | undefined;
-      try {
-        const traceparent = currentTraceparent();
-        const answered = execute({
-          ...{ query: operation.query, operationName: operation.operationName },
-          variables: JSON.parse(`{${variablesText(request)}}`) as Record<string, unknown>,
-          headers: traceparent === undefined ? context.forwarded : { ...context.forwarded, traceparent },
-        });
-        const late = new Promise<never>((_resolve, reject) => {
-          timer = setTimeout(() => reject(new Error(`There was no answer within ${timeoutMs} ms.`)), timeoutMs);
-        });
-        const response: SubgraphResponse = await untilAborted(Promise.race([answered, late]), signal, () => undefined);
-        checkEntities(request, response);
-        return response;
-      } catch (error) {
-        if (signal?.aborted === true) throw error;
-        log.warn({ subgraph: name, err: error }, 'subgraph does not answer');
-        throw unavailable(name);
-      } finally {
-        clearTimeout(timer);
-        if (operation.isMutation) options.onWritten();
-        seconds.observe((performance.now() - startedAt) / 1_000);
-      }
-    },
+    fetch: (request) =>
+      observeFetch(request, { name, seconds }, async () => {
+        const { operation, context, signal } = request;
+        let timer: NodeJS.Timeout | undefined;
+        try {
+          const traceparent = currentTraceparent();
+          const answered = execute({
+            ...{ query: operation.query, operationName: operation.operationName },
+            variables: JSON.parse(`{${variablesText(request)}}`) as Record<string, unknown>,
+            headers: traceparent === undefined ? context.forwarded : { ...context.forwarded, traceparent },
+          });
+          const late = new Promise<never>((_resolve, reject) => {
+            timer = setTimeout(() => reject(new Error(`There was no answer within ${timeoutMs} ms.`)), timeoutMs);
+          });
+          const response: SubgraphResponse = await untilAborted(
+            Promise.race([answered, late]),
+            signal,
+            () => undefined,
+          );
+          checkEntities(request, response);
+          return response;
+        } catch (error) {
+          if (signal?.aborted === true) throw error;
+          log.warn({ subgraph: name, err: error }, 'subgraph does not answer');
+          throw unavailable(name);
+        } finally {
+          clearTimeout(timer);
+          if (operation.isMutation) options.onWritten();
+        }
+      }),
   };
 }

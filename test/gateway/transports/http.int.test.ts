@@ -335,3 +335,27 @@ test('requests are counted by outcome', async () => {
   await world.ask('{ device(id: "boiler") { id } }');
   expect(await world.metric('fleetgraph_gateway_requests_total')).toBe(before + 2);
 });
+
+test('on a development machine an answer says where its time went, and shows the plan to who asks', async () => {
+  const query = '{ device(id: "boiler") { name presence { online } } }';
+  const { headers, answer } = await post({ query, extensions: { queryPlan: true } }, await bearer());
+  expect(headers.get('server-timing')).toMatch(
+    /^gateway;dur=[\d.]+, device;dur=[\d.]+;desc="from [\d.]+ ms", query;dur=[\d.]+;desc="from [\d.]+ ms"$/,
+  );
+  const plan = { text: expect.stringContaining('Fetch(service: "device")') as string, object: { kind: 'QueryPlan' } };
+  expect(answer).toMatchObject({ extensions: { apolloQueryPlan: plan } });
+  const byHeader = await post({ query }, { ...(await bearer()), 'apollo-expose-query-plan': 'true' });
+  expect(byHeader.answer).toMatchObject({ extensions: { apolloQueryPlan: plan } });
+  expect((await post({ query }, await bearer())).answer).not.toHaveProperty('extensions');
+});
+
+test('in production nobody is shown either', async () => {
+  await using production = await startGateway({ settings: { NODE_ENV: 'production' }, issuer: world.issuer });
+  const response = await fetch(`${production.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'apollo-expose-query-plan': 'true', ...(await bearer()) },
+    body: JSON.stringify({ query: '{ fleet { devices } }', extensions: { queryPlan: true } }),
+  });
+  expect(response.headers.get('server-timing')).toBeNull();
+  expect(await response.json()).toEqual({ data: { fleet: { devices: 2 } } });
+});
