@@ -1,9 +1,16 @@
 /** What the gateway knows of a request, and what it passes on to subgraphs. */
 import { createHash, randomUUID } from 'node:crypto';
-import type { FetchTiming } from './execution/subgraphs/observe-fetch.js';
 import { FleetgraphError } from '../platform/errors.js';
 import type { Identity } from '../platform/identity/identity.js';
 import { bearerToken, type VerifyToken } from '../platform/identity/verify-token.js';
+
+/** A fetch from a subgraph. */
+export interface FetchTiming {
+  readonly subgraph: string;
+  /** As `performance.now()` says it. */
+  readonly startedAt: number;
+  readonly ms: number;
+}
 
 export interface GatewayContext {
   /** Absent only for introspection on a development machine, which reaches no subgraph. */

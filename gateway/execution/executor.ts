@@ -21,6 +21,7 @@ import type { GatewayContext } from '../request-context.js';
 import { clientNames } from '../supergraph/separate-names.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { presentError, type FormatError } from '../transports/present-error.js';
+import { createCachePolicy } from './cache-policy.js';
 import { compilePlan } from './plan/compile-plan.js';
 import { refuseUnsupported } from './refuse-unsupported.js';
 import { compileResponse, type Respond } from './response/respond.js';
@@ -70,6 +71,8 @@ export interface ExecutionOutcome {
   readonly data: string | undefined;
   /** As clients may see them. */
   readonly errors: readonly GraphQLFormattedError[];
+  /** How long it may be kept, and by whom, as the HTTP header says it; undefined if not at all. */
+  readonly cacheControl?: string | undefined;
 }
 
 export interface ExecutorOptions {
@@ -95,14 +98,18 @@ export function createExecutor(options: ExecutorOptions): Executor {
     variables: Readonly<Record<string, unknown>>,
     signal: AbortSignal | undefined,
   ): Promise<ExecutionOutcome> => {
+    const isReadOnly = operation.operation === OperationTypeNode.QUERY;
     const current: Run = {
       ...{ data: {}, variables, given, context, signal, failures: [], entityRequests: new Map() },
-      isReadOnly: operation.operation === OperationTypeNode.QUERY,
+      isReadOnly,
+      ...(isReadOnly ? { cachePolicy: createCachePolicy() } : {}),
     };
     const pending = step(current);
     if (pending) await pending;
     signal?.throwIfAborted();
-    return outcomeOf(current, respond, formatError);
+    const outcome = outcomeOf(current, respond, formatError);
+    const cacheControl = outcome.errors.length === 0 ? current.cachePolicy?.header() : undefined;
+    return cacheControl === undefined ? outcome : { ...outcome, cacheControl };
   };
 
   return {

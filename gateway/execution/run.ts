@@ -1,5 +1,6 @@
 /** One execution of an operation: what its steps share. */
 import type { GraphQLFormattedError } from 'graphql';
+import type { CachePolicy } from './cache-policy.js';
 import type { GatewayContext } from '../request-context.js';
 import type { JsonObject } from './json.js';
 import type { EntityRequests } from './plan/entity-batch.js';
@@ -14,6 +15,8 @@ export interface Run {
   readonly context: GatewayContext;
   readonly signal: AbortSignal | undefined;
   readonly failures: Failure[];
+  /** Of what has come; undefined where nobody keeps anything. */
+  readonly cachePolicy?: CachePolicy;
   /** Nothing is written: what has been read need not be read again. */
   readonly isReadOnly: boolean;
   readonly entityRequests: EntityRequests;

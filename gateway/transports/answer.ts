@@ -7,6 +7,8 @@ export interface Answer {
   /** Whether something was executed; else the operation was refused, and there is no `data`. */
   readonly hasData: boolean;
   readonly errors: readonly GraphQLFormattedError[];
+  /** How long it may be kept, as the HTTP header says it; undefined if not at all. */
+  readonly cacheControl?: string | undefined;
 }
 
 /**

@@ -58,7 +58,9 @@ export function createExecuteOnce(options: {
         }),
       ]);
       const extensions = extensionsFor(request, outcome.data, prepared);
-      return answerOf(outcome.data, boundedErrors(outcome.errors, maxErrors), extensions);
+      const answer = answerOf(outcome.data, boundedErrors(outcome.errors, maxErrors), extensions);
+      // What it says of itself is of this one time.
+      return extensions === undefined ? { ...answer, cacheControl: outcome.cacheControl } : answer;
     } catch (error) {
       return answerOf(undefined, [presentError(error, formatError)]);
     } finally {

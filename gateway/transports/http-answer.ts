@@ -10,13 +10,12 @@ import { couldComeFromAnotherSite, crossSiteMessage } from '../guards/cross-site
 import type { ParseJson } from '../guards/json.js';
 import type { KnownOperations } from '../guards/known-operations.js';
 import { cacheObserver, type GatewayMetrics } from '../gateway-metrics.js';
-import type { GatewayContext } from '../request-context.js';
+import type { FetchTiming, GatewayContext } from '../request-context.js';
 import { answerOf, type Answer } from './answer.js';
 import { createAnswerTypes, plainJson, type AnswerType } from './answer-type.js';
 import type { ExecuteOnce } from './execute-once.js';
 import { parametersOfBody, parametersOfUrl, type HttpParameters } from './http-request.js';
 import type { FindOperation, KnownOperation } from './operations.js';
-import type { FetchTiming } from '../execution/subgraphs/observe-fetch.js';
 import { serverTiming } from './server-timing.js';
 import { createPersistedQueries } from './persisted-queries.js';
 import { presentError, type FormatError } from './present-error.js';
@@ -141,6 +140,8 @@ export function createHttpAnswers(options: HttpAnswersOptions): HttpAnswers {
     const startedAt = performance.now();
     const timings: FetchTiming[] | undefined = production ? undefined : [];
     const answer = await execute(request, parameters, signal, timings);
+    void reply.header('cache-control', answer.cacheControl ?? 'no-store');
+    if (answer.cacheControl !== undefined) vary(reply, 'accept, authorization');
     if (timings) void reply.header('server-timing', serverTiming(startedAt, timings));
     return send(reply, type, statusOfAnswer(answer, type), answer.text);
   };
@@ -200,6 +201,12 @@ function refuseByGet({ headers }: FastifyRequest, { operation, asksForSchemaOnly
     throw new RequestFault('A mutation has to be sent with POST.', 405, { allow: 'POST' });
   if (!asksForSchemaOnly && couldComeFromAnotherSite(headers))
     throw new FleetgraphError('BAD_USER_INPUT', crossSiteMessage);
+}
+
+/** A cache has another answer for those who differ in these headers, beside those that it has been told of. */
+function vary(reply: FastifyReply, headers: string): void {
+  const known = reply.getHeader('vary');
+  void reply.header('vary', known === undefined ? headers : `${String(known)}, ${headers}`);
 }
 
 /** Aborted when the client goes before it has its answer. */

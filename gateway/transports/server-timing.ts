@@ -2,7 +2,7 @@
  * Where the time of a request went, for the developer tools of browsers: all of it, and each fetch from a subgraph.
  * Source: https://www.w3.org/TR/server-timing/
  */
-import type { FetchTiming } from '../execution/subgraphs/observe-fetch.js';
+import type { FetchTiming } from '../request-context.js';
 
 /** A header has room for so many. */
 const maxFetches = 30;

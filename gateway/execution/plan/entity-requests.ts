@@ -55,12 +55,15 @@ function openBatch(run: Run, question: Question, variables: string, table: Table
 }
 
 async function fetchBatch(
-  { context, signal }: Run,
+  { context, signal, cachePolicy }: Run,
   { subgraph, operation, rewriteOutput }: Question,
   { texts, typenames }: Pick<EntityBatch, 'texts' | 'typenames'>,
   variables: string,
 ): Promise<EntityAnswer> {
-  const { data, errors } = await subgraph.fetch({ operation, variables, representations: texts, context, signal });
+  const { data, errors, cacheControl } = await subgraph.fetch({
+    ...{ operation, variables, representations: texts, context, signal },
+  });
+  cachePolicy?.restrict(cacheControl);
   const entities = (data?.['_entities'] ?? []) as readonly (JsonObject | null)[];
   if (rewriteOutput)
     entities.forEach((entity, index) => {

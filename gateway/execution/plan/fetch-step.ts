@@ -120,9 +120,10 @@ async function fetchData(fetch: Fetch, run: Run, targets: readonly JsonObject[])
     const { subgraph, operation } = fetch;
     const { context, signal } = run;
     const variables = variablesOf(fetch, run, '');
-    const { data, errors } = await subgraph.fetch({
+    const { data, errors, cacheControl } = await subgraph.fetch({
       ...{ operation, variables, representations: undefined, context, signal },
     });
+    run.cachePolicy?.restrict(cacheControl);
     if (errors)
       run.failures.push(
         ...failuresOf(errors, { ...describe(fetch), isOfEntities: false }, () =>

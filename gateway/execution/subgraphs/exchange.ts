@@ -15,6 +15,8 @@ export interface ExchangeRequest {
 export interface Answer {
   readonly status: number;
   readonly text: string;
+  /** The header. */
+  readonly cacheControl: string | undefined;
 }
 
 export interface Cancellable<T> {
@@ -50,6 +52,7 @@ export function exchange(client: Dispatcher, request: ExchangeRequest): Cancella
     const send = (): void => {
       attempts += 1;
       let status = 0;
+      let cacheControl: string | undefined;
       let size = 0;
       const chunks: Buffer[] = [];
       const { path, headers, body } = request;
@@ -60,8 +63,10 @@ export function exchange(client: Dispatcher, request: ExchangeRequest): Cancella
             controller = started;
             if (isOver) started.abort(new Error('It is over.'));
           },
-          onResponseStart(_controller, code) {
+          onResponseStart(_controller, code, headers) {
             status = code;
+            const given = headers['cache-control'];
+            cacheControl = Array.isArray(given) ? given.join(',') : given;
           },
           onResponseData(_controller, chunk) {
             size += chunk.length;
@@ -73,7 +78,7 @@ export function exchange(client: Dispatcher, request: ExchangeRequest): Cancella
             end();
             const [first] = chunks;
             const whole = chunks.length === 1 && first ? first : Buffer.concat(chunks);
-            resolve({ status, text: whole.toString('utf8') });
+            resolve({ status, text: whole.toString('utf8'), cacheControl });
           },
           onResponseError(_controller, error) {
             if (!repeat()) fail(error);

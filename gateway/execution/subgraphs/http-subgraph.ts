@@ -106,7 +106,7 @@ function headersOf({ context }: SubgraphRequest): string[] {
 }
 
 /** @throws GraphQLError or Error if there is no answer in it. */
-function responseIn({ status, text }: Answer): SubgraphResponse {
+function responseIn({ status, text, cacheControl }: Answer): SubgraphResponse {
   const isGood = status >= 200 && status < 300;
   let body: unknown;
   try {
@@ -115,7 +115,14 @@ function responseIn({ status, text }: Answer): SubgraphResponse {
     if (isGood) throw new Error(`The answer is no JSON: ${text.slice(0, 200)}`, { cause: error });
   }
   // Also a request that was refused may say why.
-  if (isObject(body) && isResponse(body)) return body;
+  if (isObject(body) && isResponse(body)) {
+    const { data, errors } = body as SubgraphResponse;
+    return {
+      ...(data === undefined ? {} : { data }),
+      ...(errors ? { errors } : {}),
+      ...(cacheControl === undefined ? {} : { cacheControl }),
+    };
+  }
   if (status === 401)
     throw new GraphQLError('The subgraph asks for a good token.', { extensions: { code: 'UNAUTHENTICATED' } });
   if (status === 403) throw new GraphQLError('The subgraph refuses the token.', { extensions: { code: 'FORBIDDEN' } });

@@ -4,14 +4,6 @@ import type { Histogram } from 'prom-client';
 import { inSpan } from '../../../platform/observability/trace-context.js';
 import type { SubgraphRequest } from './subgraph.js';
 
-/** A fetch of a request. */
-export interface FetchTiming {
-  readonly subgraph: string;
-  /** As `performance.now()` says it. */
-  readonly startedAt: number;
-  readonly ms: number;
-}
-
 export function observeFetch<T>(
   { context, operation, representations }: SubgraphRequest,
   { name, seconds }: { readonly name: string; readonly seconds: Pick<Histogram.Internal<string>, 'observe'> },

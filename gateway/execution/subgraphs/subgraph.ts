@@ -27,6 +27,8 @@ export interface SubgraphRequest {
 export interface SubgraphResponse {
   readonly data?: JsonObject | null;
   readonly errors?: readonly GraphQLFormattedError[];
+  /** How long it may be kept, in the words of the HTTP header; undefined if nothing was said. */
+  readonly cacheControl?: string;
 }
 
 /** What of a fetch depends on its plan alone. */
