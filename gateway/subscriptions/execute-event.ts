@@ -10,6 +10,7 @@ import { compileResponse, type Respond } from '../execution/response/respond.js'
 import type { Run, Step } from '../execution/run.js';
 import { batchEntities } from '../execution/subgraphs/batch-entities.js';
 import type { Subgraphs } from '../execution/subgraphs/subgraph.js';
+import { clientNames } from '../supergraph/separate-names.js';
 import { answerOf } from '../transports/answer.js';
 import type { FormatError } from '../transports/present-error.js';
 import type { UpstreamEvent } from './event-frame.js';
@@ -32,12 +33,12 @@ export function createEventExecutor(options: { subgraphs: Subgraphs; formatError
   const subgraphs = batchEntities(options.subgraphs);
   const compiled = new WeakMap<SubscriptionPlan, Compiled>();
   const compile = (plan: SubscriptionPlan): Compiled => {
-    const { supergraph, primary, rest, document, denials, operation } = plan;
+    const { supergraph, primary, rest, document, denials, dataNames, operation } = plan;
     const schema = supergraph.supergraphSchema;
     const made = {
       rewrite: compileRewrites(schema, primary.outputRewrites),
-      step: compilePlan(rest, { schema, subgraphs }),
-      respond: compileResponse(supergraph.apiSchema, document, operation, denials),
+      step: compilePlan(rest, { schema, subgraphs, clientNames: clientNames(dataNames) }),
+      respond: compileResponse(supergraph.apiSchema, document, operation, denials, dataNames),
     };
     compiled.set(plan, made);
     return made;

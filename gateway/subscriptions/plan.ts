@@ -20,6 +20,7 @@ import { LRUCache } from 'lru-cache';
 import { FleetgraphError } from '../../platform/errors.js';
 import { refuseUnsupported } from '../execution/refuse-unsupported.js';
 import type { Restriction } from '../execution/restriction.js';
+import type { SeparateNames } from '../supergraph/separate-names.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { normalise, type NormalisedOperation } from './normalise.js';
 
@@ -32,6 +33,8 @@ export interface SubscriptionPlan {
   readonly isWhole: boolean;
   /** What of it the client may not see, and is not asked for. */
   readonly denials: Restriction['denials'] | undefined;
+  /** What the data has, by the name in the payload, where the two differ. */
+  readonly dataNames: SeparateNames['dataNames'];
   readonly document: DocumentNode;
   readonly operation: OperationDefinitionNode;
   readonly supergraph: Supergraph;
@@ -87,9 +90,10 @@ function plan(
   if (!client) throw new FleetgraphError('BAD_USER_INPUT', 'The document has no operation of that name.');
   refuseUnsupported(document, client);
   refuseConditionalRoot(client);
+  const { document: planned, dataNames } = supergraph.planner.separateNames(restriction?.allowed ?? document);
   const operation = operationFromDocument(
     supergraph.federatedApiSchema,
-    restriction?.allowed ?? document,
+    planned,
     operationName === undefined ? {} : { operationName },
   );
   const { node } = supergraph.planner.buildQueryPlan(operation);
@@ -109,6 +113,7 @@ function plan(
     document,
     operation: client,
     denials: restriction?.denials,
+    dataNames,
     supergraph,
     normalised: normalise(document, client, resumption ? 'since' : undefined),
     resumption,

@@ -7,6 +7,7 @@ import { Registry } from 'prom-client';
 import { createGatewayRole } from '../../../gateway/gateway.js';
 import { fixedSupergraph } from '../../../gateway/supergraph/supergraph-source.js';
 import { readConfig } from '../../../platform/config/config.js';
+import type { VerifyToken } from '../../../platform/identity/verify-token.js';
 import { silentLog } from '../../world/database.js';
 import { fed2 } from '../federation/federation-world.js';
 
@@ -33,6 +34,7 @@ export interface ScriptedGateway extends AsyncDisposable {
 export async function startScriptedGateway(
   subgraphs: Readonly<Record<string, string>>,
   settings: Readonly<Record<string, string>> = {},
+  verifyToken?: VerifyToken,
 ): Promise<ScriptedGateway> {
   const scripts = new Map<string, Script>();
   const requests: ScriptedGateway['requests'] = [];
@@ -60,6 +62,7 @@ export async function startScriptedGateway(
   const gateway = createGatewayRole({
     config: readConfig({ NODE_ENV: 'test', GATEWAY_PORT: '0', EXPLORER: 'false', ...settings }),
     ...{ log: silentLog, metrics, supergraph: fixedSupergraph(async () => supergraphSdl) },
+    ...(verifyToken ? { verifyToken } : {}),
   });
   await gateway.start();
   const url = `http://127.0.0.1:${gateway.port()}/graphql`;

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Scope } from '../../../platform/identity/identity.js';
 import { eventually } from '../../world/eventually.js';
+import { startScriptedGateway } from '../execution/scripted-subgraphs.js';
 import { startGateway, type GatewayWorld } from '../gateway-world.js';
 import type { Payload } from '../protocol-client.js';
 
@@ -108,4 +109,37 @@ test('by a setting an operation is refused as a whole', async () => {
   expect(answer.errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
   // Whether they are there is asked at the start.
   expect(strict.subgraphs.seen.filter((seen) => seen.query !== '{ __typename }')).toEqual([]);
+});
+
+test('what finds an entity goes between subgraphs whoever may see it, and to who may not see it it is never shown', async () => {
+  const part = (fields: string) =>
+    `type Part @key(fields: "serial") { serial: ID! @federation__requiresScopes(scopes: [["device:write"]]) ${fields} }`;
+  await using parts = await startScriptedGateway(
+    { shop: `type Query { part: Part } ${part('name: String')}`, stock: part('count: Int') },
+    {},
+    world.issuer.verifyToken,
+  );
+  parts.scripts.set('shop', () => ({ data: { part: { __typename: 'Part', serial: 'secret', name: 'Bolt' } } }));
+  parts.scripts.set('stock', () => ({ data: { _entities: [{ count: 3 }] } }));
+  const answer = await parts.ask('{ part { name count } }', {
+    headers: {
+      'content-type': 'application/json',
+      authorization: `Bearer ${await world.issuer.token('acme', ['device:read'])}`,
+    },
+  });
+  expect(answer).toEqual({ data: { part: { name: 'Bolt', count: 3 } } });
+  expect(parts.requests.at(-1)?.sent.variables).toEqual({
+    representations: [{ __typename: 'Part', serial: 'secret' }],
+  });
+  const asked = await parts.ask('{ part { count id: serial } }', {
+    headers: {
+      'content-type': 'application/json',
+      authorization: `Bearer ${await world.issuer.token('acme', ['device:read'])}`,
+    },
+  });
+  expect(asked).toMatchObject({
+    data: { part: null },
+    errors: [{ path: ['part', 'id'], extensions: { code: 'FORBIDDEN' } }],
+  });
+  expect(JSON.stringify(asked)).not.toContain('secret');
 });
