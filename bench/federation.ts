@@ -29,6 +29,10 @@ const ours =
   (...mode: string[]) =>
   async (file: string) =>
     addressed(await startProgram(program('peers/federated-executor'), { args: [file, ...mode], nodeFlags: heapFlags }));
+const whole =
+  (...mode: string[]) =>
+  async (file: string) =>
+    addressed(await startProgram(program('peers/federated-gateway'), { args: [file, ...mode], nodeFlags: heapFlags }));
 /** As `npm start` sets it. */
 const heapFlags = ['--max-semi-space-size=64'];
 
@@ -41,6 +45,8 @@ const peers: readonly Peer[] = [
   { name: 'Hive Gateway, Rust planner', start: (file) => startHive(file, 'rust') },
   { name: 'fleetgraph, nothing shared between requests', start: ours('apart') },
   { name: 'fleetgraph', start: ours() },
+  { name: 'fleetgraph, the whole gateway', start: whole() },
+  { name: 'fleetgraph, the whole gateway, subgraphs in its process', start: whole('in-process') },
 ];
 
 interface Figures {
@@ -88,7 +94,7 @@ export async function measureFederation(): Promise<Section> {
   const base = of('plain ApolloGateway', 'heavy');
   return {
     title: 'Federated queries',
-    method: `The query of the published federation benchmarks (four subgraphs, ${Math.round((answers.get('heavy') ?? '').length / 1_000)} kB of answer) and two small ones. Each gateway alone on one core; the subgraphs, whose answers are kept, and ${connections} connections of load on the other. ${rounds} rounds by turns of ${seconds} s after ${warmUpSeconds} s of warm-up; means. fleetgraph is its executor behind Node.js' HTTP server. All answers were compared and are equal. By default fleetgraph executes queries that are the same in everything, the token included, and come at the same time once, which this load does all the time; the row above is without.`,
+    method: `The query of the published federation benchmarks (four subgraphs, ${Math.round((answers.get('heavy') ?? '').length / 1_000)} kB of answer) and two small ones. Each gateway alone on one core; the subgraphs, whose answers are kept, and ${connections} connections of load on the other. ${rounds} rounds by turns of ${seconds} s after ${warmUpSeconds} s of warm-up; means. fleetgraph is its executor behind Node.js' HTTP server; the whole gateway has Fastify and all guards before it, and in the last row asks subgraphs in its own process, whose answers are kept, too. All answers were compared and are equal. By default fleetgraph executes queries that are the same in everything, the token included, and come at the same time once, which this load does all the time; the row above is without.`,
     columns: [
       '',
       'heavy/s',

@@ -67,7 +67,7 @@ async function previousSections(): Promise<[string, string][]> {
 function document(): string {
   const [cpu] = cpus();
   const machine = `${cpus().length} × ${cpu?.model.trim() ?? 'unknown CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node.js ${process.versions.node}, ${process.platform}`;
-  const head = `# Benchmarks\n\nWritten by \`npm run bench\`. Each figure stands beside a peer that was measured in the same run: read the ratios, not the absolute figures, which are those of one machine (${machine}).\n`;
+  const head = `# Benchmarks\n\nWritten by \`npm run bench\`. Each figure stands beside a peer that was measured in the same run: read the ratios, not the absolute figures, which are those of the machine of the day (the last one: ${machine}).\n`;
   const ordered = Object.keys(measurements).flatMap((name) =>
     sections.has(name) ? [`<!-- ${name} -->\n${sections.get(name) ?? ''}`] : [],
   );
