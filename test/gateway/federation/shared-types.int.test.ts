@@ -115,3 +115,41 @@ describe('fields of one name whose types differ', () => {
 
   test('any query is answered as the monolith answers it', () => graph.compareAny());
 });
+
+describe('a value of an enum that clients may not see', () => {
+  let graph: Federation;
+  const lamps = ['ON', 'BLINK'].map((mode): Thing => ({ __typename: 'Lamp', id: mode.toLowerCase(), mode }));
+
+  beforeAll(async () => {
+    graph = await startFederation({
+      subgraphs: {
+        lamps: `
+          type Query { lamps: [Lamp] inMode(mode: Mode): [Lamp] }
+          type Lamp @key(fields: "id") { id: ID! mode: Mode }
+          enum Mode { ON OFF BLINK @inaccessible }`,
+      },
+      data: { roots: { lamps, inMode: () => lamps.slice(0, 1) }, entities: lamps },
+    });
+  });
+  afterAll(() => graph[Symbol.asyncDispose]());
+
+  test('is null in an answer, with an error in its place', async () => {
+    const { data, errors } = await graph.ask('{ lamps { id mode } }');
+    expect(data).toEqual({
+      lamps: [
+        { id: 'on', mode: 'ON' },
+        { id: 'blink', mode: null },
+      ],
+    });
+    expect(errors).toMatchObject([{ path: ['lamps', 1, 'mode'] }]);
+    expect(JSON.stringify(errors)).not.toContain('BLINK');
+  });
+
+  test('is not taken from a client', async () => {
+    const query = 'query ($mode: Mode) { inMode(mode: $mode) { id } }';
+    expect(await graph.compare(query, { mode: 'ON' })).toEqual({ inMode: [{ id: 'on' }] });
+    const { data, errors } = await graph.ask(query, { mode: 'BLINK' });
+    expect(data).toBeUndefined();
+    expect(errors).toHaveLength(1);
+  });
+});
