@@ -31,6 +31,8 @@ export function createPlanner(supergraphSdl: string, supportedFeatures: Set<stri
   const validateSupergraph = required.standIns.size === 0 && chained.doubles.size === 0;
   const planner = new QueryPlanner(
     FederatedSupergraph.build(required.document, { validateSupergraph, supportedFeatures }),
+    // What is asked for of one type of an interface or a union is not fetched for the others.
+    { typeConditionedFetching: true },
   );
   const names = namesOfPlanner(required.document);
   const needs = whatFieldsNeed(required.document);

@@ -116,6 +116,44 @@ describe('fields of one name whose types differ', () => {
   test('any query is answered as the monolith answers it', () => graph.compareAny());
 });
 
+describe('what is asked for of one type of a union', () => {
+  let graph: Federation;
+  const pump: Thing = { __typename: 'Pump', id: 'p', hours: 3, cost: 10 };
+
+  beforeAll(async () => {
+    graph = await startFederation({
+      subgraphs: {
+        reports: `
+          type Query { report: Report reports: [Report] }
+          union Report = Fault | Inspection
+          type Fault { pump: Pump }
+          type Inspection { pump: Pump }
+          type Pump @key(fields: "id") { id: ID! }`,
+        hours: `type Pump @key(fields: "id") { id: ID! hours: Int }`,
+        costs: `type Pump @key(fields: "id") { id: ID! cost: Int! }`,
+      },
+      data: {
+        roots: {
+          report: { __typename: 'Fault', pump },
+          reports: [{ __typename: 'Inspection', pump }, null, { __typename: 'Fault', pump: null }],
+        },
+        entities: [pump],
+      },
+    });
+  });
+  afterAll(() => graph[Symbol.asyncDispose]());
+
+  test('is not fetched for the others', async () => {
+    const fields = '... on Fault { pump { hours } } ... on Inspection { pump { cost } }';
+    expect(await graph.compare(`{ report { ${fields} } }`)).toEqual({ report: { pump: { hours: 3 } } });
+    expect(graph.requests.map(({ subgraph }) => subgraph)).toEqual(['reports', 'hours']);
+    await graph.compare(`{ reports { ${fields} } }`);
+    expect(graph.requests.map(({ subgraph }) => subgraph)).toEqual(['reports', 'costs']);
+  });
+
+  test('any query is answered as the monolith answers it', () => graph.compareAny());
+});
+
 describe('a value of an enum that clients may not see', () => {
   let graph: Federation;
   const lamps = ['ON', 'BLINK'].map((mode): Thing => ({ __typename: 'Lamp', id: mode.toLowerCase(), mode }));
