@@ -309,18 +309,3 @@ test('a scope that the subgraph misses is FORBIDDEN', async () => {
   client.subscribe('s', 'subscription { deviceStates { cursor } }');
   expect(await client.error('s')).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
 });
-
-test('a name that a client gives to another field is not taken for the key that the join needs', async () => {
-  const client = await world.socket();
-  client.subscribe(
-    's',
-    `subscription { deviceState(deviceId: "boiler") { cursor device { id: name key: id commands { edges { node { id } } } } } }`,
-  );
-  await listening();
-  world.subgraphs.live.push(update('boiler', 1));
-  const commands = { edges: [{ node: { id: 'command-of-boiler' } }] };
-  expect(await client.payload('s')).toEqual({
-    data: { deviceState: { cursor: 'cursor-1', device: { id: 'Boiler 1', key: 'boiler', commands } } },
-  });
-  client.complete('s');
-});

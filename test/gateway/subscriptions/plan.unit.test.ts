@@ -1,9 +1,11 @@
+import { composeServices } from '@apollo/composition';
 import { readFileSync } from 'node:fs';
 import { parse } from 'graphql';
 import { expect, test } from 'vitest';
 import { FleetgraphError } from '../../../platform/errors.js';
 import { createSubscriptionPlanner } from '../../../gateway/subscriptions/plan.js';
 import { buildSupergraph } from '../../../gateway/supergraph/supergraph.js';
+import { fed2 } from '../federation/federation-world.js';
 
 const sdl = readFileSync(new URL('../../../gateway/supergraph.graphql', import.meta.url), 'utf8');
 const first = buildSupergraph(sdl);
@@ -65,4 +67,25 @@ test('a root field that may not be there is refused', () => {
     '... on Subscription @skip(if: $on) { deviceStates { cursor } }',
   ])
     expect(() => plan(parse(`subscription S($on: Boolean!) { ${root} }`), undefined)).toThrow(FleetgraphError);
+});
+
+test('a name that a client gives to another field is kept apart from the key that the join needs', () => {
+  const part = (root: string, fields: string) =>
+    parse(`${fed2} ${root} type Part @key(fields: "id") { id: ID! ${fields} }`);
+  const { supergraphSdl = '' } = composeServices([
+    {
+      name: 'names',
+      url: 'http://names',
+      typeDefs: part('type Query { a: Int } type Subscription { part: Part }', 'name: String'),
+    },
+    { name: 'sizes', url: 'http://sizes', typeDefs: part('', 'size: Int') },
+  ]);
+  const apart = buildSupergraph(supergraphSdl);
+  const planned = createSubscriptionPlanner({ supergraph: () => apart })(
+    parse('subscription { part { id: name size } }'),
+    undefined,
+  );
+  expect(planned.primary.operation).toContain('part{__typename id client_id:name}');
+  expect([...planned.dataNames]).toEqual([['id', 'client_id']]);
+  expect(planned.isWhole).toBe(false);
 });
