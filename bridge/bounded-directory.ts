@@ -37,5 +37,6 @@ export function createBoundedDirectory(
     authenticate: (credentials) => ask(() => directory.authenticate(credentials)),
     find: (tenant, deviceId) => ask(() => directory.find(tenant, deviceId)),
     findByClientId: (clientId) => ask(() => directory.findByClientId(clientId)),
+    twin: (tenant, deviceId) => ask(() => directory.twin(tenant, deviceId)),
   };
 }

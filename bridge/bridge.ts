@@ -75,7 +75,7 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
   };
   const mqttUrl = config.mqtt.url;
   const commands = createCommandSender({
-    ...{ broker: startedBroker, bus, pool, publisher, log, metrics, bridgeMetrics },
+    ...{ broker: startedBroker, directory, bus, pool, publisher, log, metrics, bridgeMetrics },
     ...(mqttUrl === undefined ? {} : { shared: { databaseUrl: options.databaseUrl } }),
   });
   let app: FastifyInstance | undefined;
@@ -125,7 +125,7 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
                 devices,
                 instance: config.instance,
                 room: () => publisher.room(),
-                waitsFor: commands.waitsFor,
+                isSender: commands.isSender,
               },
               config: { ...config.mqtt, url: mqttUrl },
             })

@@ -1,3 +1,4 @@
+import type { JsonObject } from '../../platform/database/storable.js';
 import type { MetricDefinition } from '../events/catalogue.js';
 
 /** A device as the bridge needs to know it. */
@@ -12,6 +13,15 @@ export interface DeviceProfile {
   readonly metrics: readonly MetricDefinition[];
 }
 
+/** Both halves of the twin of a device in service. */
+export interface DirectoryTwin {
+  readonly desired: JsonObject;
+  readonly desiredVersion: number;
+  readonly reported: JsonObject;
+  /** Goes up with each change of the device, of either half too. */
+  readonly revision: number;
+}
+
 /** The port by which the bridge asks the device role about devices. Rejects when it can't tell: the caller must deny or wait. */
 export interface DeviceDirectory {
   /** The device that the credentials belong to, or undefined if they are wrong, revoked, or of a decommissioned device. */
@@ -23,4 +33,6 @@ export interface DeviceDirectory {
   find(tenant: string, deviceId: string): Promise<DeviceProfile | undefined>;
   /** The device that connects, or did, with this client id; `active` says whether it is in service. */
   findByClientId(clientId: string): Promise<DeviceProfile | undefined>;
+  /** The twin as it is now; undefined if there is no such device in service. */
+  twin(tenant: string, deviceId: string): Promise<DirectoryTwin | undefined>;
 }

@@ -4,8 +4,8 @@
 export const upChannels = ['telemetry', 'state', 'event', 'presence', 'command/ack'] as const;
 export type UpChannel = (typeof upChannels)[number];
 
-/** What a device subscribes to: commands, its desired state, and what rules tell it. */
-export const downChannels = ['command', 'desired', 'message'] as const;
+/** What a device subscribes to: commands, its desired state, what of that is left to do, and what rules tell it. */
+export const downChannels = ['command', 'desired', 'delta', 'message'] as const;
 export type DownChannel = (typeof downChannels)[number];
 
 export interface DeviceAddress {

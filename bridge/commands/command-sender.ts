@@ -1,5 +1,5 @@
 /**
- * Commands and desired states on their way down. A command goes out when its device is connected and listens, in the order
+ * Commands and desired states (and what is left of those: twin-deltas.ts) on their way down. A command goes out when its device is connected and listens, in the order
  * of the requests, and stays ours until the device has confirmed it (PUBACK) or it has ended: a device that comes back is
  * sent again what it did not confirm, and so is one whose bridge was killed in between. Delivery is at-least-once; the id of
  * a command tells a repetition.
@@ -8,7 +8,9 @@ import type pg from 'pg';
 import type { EventBus } from '../../backbone/bus/event-bus.js';
 import { topics } from '../../backbone/bus/topics.js';
 import { createConsumer, type DeliveredEvent } from '../../backbone/consumer/consumer.js';
+import type { DeviceDirectory } from '../../backbone/devices/device-directory.js';
 import type { DeviceAddress, DownChannel } from '../../backbone/devices/device-topics.js';
+import type { EventType } from '../../backbone/events/catalogue.js';
 import { encode, makeEvent, type Event } from '../../backbone/events/envelope.js';
 import { standForLead, type LeaderLock } from '../../platform/database/leader-lock.js';
 import type { Role } from '../../platform/lifecycle/role.js';
@@ -18,6 +20,7 @@ import type { Registry } from '../../platform/observability/metrics.js';
 import type { BridgeMetrics } from '../bridge-metrics.js';
 import type { DurablePublisher } from '../intake/durable-publisher.js';
 import type { DeviceBroker } from '../mqtt/device-broker.js';
+import { createTwinDeltas } from './twin-deltas.js';
 import { createConfirmations } from './confirmations.js';
 import { attemptOf, createUndeliveredCommands, type RequestedCommand } from './undelivered-commands.js';
 
@@ -26,8 +29,8 @@ export interface CommandSender {
   readonly role: Role;
   /** Sends what waits for a device, now that it listens in this session. */
   readonly deviceListens: (device: DeviceAddress, channel: DownChannel, session: number) => void;
-  /** Whether commands are kept here for the device. */
-  readonly waitsFor: (deviceId: string) => boolean;
+  /** Whether it is this bridge that sends to devices, for all bridges. */
+  readonly isSender: () => boolean;
   /** A device has confirmed what it was sent. */
   readonly deviceConfirmed: (device: DeviceAddress, channel: DownChannel, payload: string) => void;
 }
@@ -53,6 +56,11 @@ const endings = [
   'io.fleetgraph.command.failed.v1',
   'io.fleetgraph.command.rejected.v1',
 ] as const;
+/** What changes a half of a twin. */
+const twinEvents: ReadonlyMap<EventType, 'desired' | 'reported'> = new Map([
+  ['io.fleetgraph.device.desired-state-set.v1', 'desired'],
+  ['io.fleetgraph.device.reported-state-changed.v1', 'reported'],
+]);
 type Ending = Event<(typeof endings)[number]>;
 
 export function createCommandSender(options: {
@@ -62,6 +70,7 @@ export function createCommandSender(options: {
   bus: EventBus;
   pool: pg.Pool;
   publisher: DurablePublisher;
+  directory: Pick<DeviceDirectory, 'twin'>;
   log: Logger;
   metrics: Registry;
   bridgeMetrics: BridgeMetrics;
@@ -71,6 +80,8 @@ export function createCommandSender(options: {
   const confirmations = createConfirmations({ store, log });
   const undelivered = new Map<string, Undelivered[]>();
   const pumping = new Set<string>();
+  const deltas = createTwinDeltas(options);
+  let sends = false;
 
   const signal = (
     command: RequestedCommand,
@@ -234,7 +245,7 @@ export function createCommandSender(options: {
       'io.fleetgraph.command.retried.v1',
       ...endings,
       'io.fleetgraph.message.requested.v1',
-      'io.fleetgraph.device.desired-state-set.v1',
+      ...twinEvents.keys(),
       'io.fleetgraph.device.decommissioned.v1',
       'io.fleetgraph.device.credentials-rotated.v1',
     ],
@@ -259,6 +270,12 @@ export function createCommandSender(options: {
         if (event.type === 'io.fleetgraph.message.requested.v1') await tell(event);
         else take(event, kept);
       }
+      await Promise.all(
+        events.flatMap(({ tenant, type, data }) => {
+          const half = twinEvents.get(type);
+          return half && 'deviceId' in data ? [deltas.changed({ tenant, deviceId: data.deviceId }, half)] : [];
+        }),
+      );
     },
   });
 
@@ -279,6 +296,7 @@ export function createCommandSender(options: {
   const begin = async (): Promise<void> => {
     undelivered.clear();
     for (const command of await store.load()) keep(command);
+    sends = true;
     await consumer.start();
   };
 
@@ -288,6 +306,7 @@ export function createCommandSender(options: {
       sendWaiting();
       await pause(retryMs, signal);
     }
+    sends = false;
     await consumer.stop();
     undelivered.clear();
   };
@@ -301,6 +320,7 @@ export function createCommandSender(options: {
         else await begin();
       },
       async stop() {
+        deltas.stop();
         await lock?.stop();
         await consumer.stop();
         await confirmations.stop();
@@ -310,7 +330,7 @@ export function createCommandSender(options: {
         await consumer.ready();
       },
     },
-    waitsFor: (deviceId) => undelivered.has(deviceId),
+    isSender: () => sends,
     deviceConfirmed({ deviceId }, channel, payload) {
       if (channel !== 'command') return;
       const { id, attempt = 1 } = JSON.parse(payload) as { id: string; attempt?: number };
@@ -322,6 +342,7 @@ export function createCommandSender(options: {
       signal(entry.command, 'io.fleetgraph.command.received.v1');
     },
     deviceListens(device, channel, session) {
+      if (channel === 'delta') deltas.deviceListens(device);
       if (channel !== 'command') return;
       for (const entry of undelivered.get(device.deviceId) ?? []) {
         if (entry.sentIn === 'sending') entry.again = true;

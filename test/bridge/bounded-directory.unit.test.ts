@@ -13,7 +13,8 @@ const credentials = { clientId: 'd', username: 'd', password: 'secret' };
 function heldDirectory() {
   const waiting: (() => void)[] = [];
   const answer = () => new Promise<DeviceProfile>((resolve) => waiting.push(() => resolve(profile)));
-  const directory: DeviceDirectory = { authenticate: answer, find: answer, findByClientId: answer };
+  const twin = async (): Promise<undefined> => undefined;
+  const directory: DeviceDirectory = { authenticate: answer, find: answer, findByClientId: answer, twin };
   return { directory, waiting, release: () => waiting.splice(0).forEach((resolve) => resolve()) };
 }
 
@@ -24,6 +25,7 @@ test('an answer in time is passed on, and so is an error', async () => {
       throw new Error('away');
     },
     findByClientId: async () => undefined,
+    twin: async () => undefined,
   });
   expect(await bounded.authenticate(credentials)).toEqual(profile);
   await expect(bounded.find('acme', 'd')).rejects.toThrow('away');

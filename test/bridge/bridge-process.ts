@@ -8,6 +8,8 @@ import { createPostgresBus } from '../../backbone/bus/postgres/postgres-bus.js';
 import type { DeviceProfile } from '../../backbone/devices/device-directory.js';
 import { createBridgeRole } from '../../bridge/bridge.js';
 import { readConfig } from '../../platform/config/config.js';
+import { sqlOf } from '../../platform/database/sql.js';
+import { createDirectory } from '../../subgraphs/device/credentials/directory.js';
 import { createPool } from '../../platform/database/pool.js';
 
 const [databaseUrl = '', mqttPort = '0'] = process.argv.slice(2);
@@ -26,6 +28,7 @@ const bridge = createBridgeRole({
     authenticate: async ({ clientId, password }) => (password === 'secret' ? profileOf(clientId) : undefined),
     find: async (_tenant, deviceId) => profileOf(deviceId),
     findByClientId: async (clientId) => profileOf(clientId),
+    twin: (tenant, deviceId) => createDirectory(sqlOf(pool)).twin(tenant, deviceId),
   },
 });
 await bridge.start();

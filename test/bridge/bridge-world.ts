@@ -8,6 +8,8 @@ import { topicOptions, topics } from '../../backbone/bus/topics.js';
 import { decode, encode, makeEvent, type Event } from '../../backbone/events/envelope.js';
 import type { EventType } from '../../backbone/events/catalogue.js';
 import { createBridgeRole } from '../../bridge/bridge.js';
+import { sqlOf } from '../../platform/database/sql.js';
+import { createDirectory } from '../../subgraphs/device/credentials/directory.js';
 import { readConfig } from '../../platform/config/config.js';
 import type { Scope } from '../../platform/identity/identity.js';
 import type { ServiceRole } from '../../platform/lifecycle/role.js';
@@ -88,6 +90,10 @@ export async function createBridgeWorld(settings: Readonly<Record<string, string
     async findByClientId(clientId) {
       if (world.directoryFailure) throw world.directoryFailure;
       return devices.get(clientId);
+    },
+    async twin(tenant, deviceId) {
+      if (world.directoryFailure) throw world.directoryFailure;
+      return createDirectory(sqlOf(database.pool)).twin(tenant, deviceId);
     },
   };
   let running: Awaited<ReturnType<typeof start>>;
@@ -186,4 +192,37 @@ export function requested(device: TestDevice, commandId: string, timeToLiveMs = 
       expiresAt: new Date(Date.now() + timeToLiveMs).toISOString(),
     },
   });
+}
+
+/** Writes a device of the registry with this twin, as the device role would. */
+export async function storeTwin(
+  { pool }: Pick<TestDatabase, 'pool'>,
+  { tenant, deviceId, typeId }: TestDevice,
+  twin: { readonly revision: number; readonly desired: unknown; readonly reported: unknown },
+): Promise<void> {
+  await pool.query(
+    `INSERT INTO device.device_types (tenant, id, name, metrics, revision, created_at, updated_at)
+     VALUES ($1, $2, $2, '[]', 1, now(), now()) ON CONFLICT DO NOTHING`,
+    [tenant, typeId],
+  );
+  await pool.query(
+    `INSERT INTO device.devices (id, tenant, name, type_id, revision, desired, desired_version, reported, created_at, updated_at)
+     VALUES ($1, $2, $1, $3, $4, $5, 1, $6, now(), now())
+     ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, desired = excluded.desired, reported = excluded.reported`,
+    [deviceId, tenant, typeId, twin.revision, JSON.stringify(twin.desired), JSON.stringify(twin.reported)],
+  );
+}
+
+/** What tells that a half of the twin has changed; the bridge reads what it is by then. */
+export function twinChanged({ tenant, deviceId }: TestDevice, half: 'desired' | 'reported'): Event {
+  const common = { source: '/device', subject: deviceId, tenant };
+  return half === 'desired'
+    ? makeEvent({
+        ...{ ...common, type: 'io.fleetgraph.device.desired-state-set.v1' },
+        data: { deviceId, desired: {}, version: 1 },
+      })
+    : makeEvent({
+        ...{ ...common, type: 'io.fleetgraph.device.reported-state-changed.v1' },
+        data: { deviceId, reported: {}, version: 1 },
+      });
 }

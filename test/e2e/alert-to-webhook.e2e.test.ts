@@ -47,3 +47,32 @@ test('a reading raises an alert, which calls the webhook once and commands the d
   await eventually(() => expect(commands).toMatchObject([{ name: 'cool' }]));
   expect(receiver.received('/alerts')).toHaveLength(1);
 });
+
+test('a device is told what is left of its twin, does it, says so, and is in sync', async () => {
+  const device = await platform.registerDevice();
+  const desire = (desired: unknown) =>
+    platform.data('mutation D($input: SetDesiredStateInput!) { setDesiredState(input: $input) { device { id } } }', {
+      input: { id: device.id, desired },
+    });
+  await desire({ interval: 60, mode: 'eco' });
+  const client = await platform.connect(device);
+  const revisions: number[] = [];
+  client.on('message', (_topic, payload) => {
+    const { revision, delta } = JSON.parse(payload.toString()) as { revision: number; delta: unknown };
+    revisions.push(revision);
+    client.publish(topic(device, 'state'), JSON.stringify(delta), { qos: 1 });
+  });
+  await client.subscribeAsync(topic(device, 'delta'), { qos: 1 });
+  const twin = async (): Promise<unknown> =>
+    (
+      await platform.data<{ device: { twin: unknown } }>(
+        'query T($id: ID!) { device(id: $id) { twin { inSync delta reported { state } } } }',
+        { id: device.id },
+      )
+    ).device.twin;
+  const inSync = (state: unknown) => ({ inSync: true, delta: {}, reported: { state } });
+  await eventually(async () => expect(await twin()).toEqual(inSync({ interval: 60, mode: 'eco' })));
+  await desire({ interval: 10, mode: 'eco' });
+  await eventually(async () => expect(await twin()).toEqual(inSync({ interval: 10, mode: 'eco' })));
+  expect(revisions).toEqual(revisions.toSorted((a, b) => a - b));
+});

@@ -15,6 +15,7 @@ import {
   parseUpTopic,
   upChannels,
   type DeviceAddress,
+  type DownChannel,
   type UpChannel,
 } from '../../../backbone/devices/device-topics.js';
 import type { Config } from '../../../platform/config/config.js';
@@ -43,14 +44,16 @@ export interface ExternalBrokerOptions extends DownListeners {
   readonly intake: Intake;
   /** Resolves when the intake would take a message more. */
   readonly room: () => Promise<void>;
-  /** Whether commands wait for the device here. */
-  readonly waitsFor: (deviceId: string) => boolean;
+  /** Whether it is this bridge that sends to devices: the others need not know who comes. */
+  readonly isSender: () => boolean;
   readonly presence: PresenceSignals;
   readonly rejections: Rejections;
   readonly metrics: BridgeMetrics;
 }
 
 const group = '$share/fleetgraph';
+/** On which something may wait for a device that begins to listen. */
+const awaitedChannels: readonly DownChannel[] = ['command', 'delta'];
 /** Devices whose session is remembered. A device beyond is sent again what it may have. */
 const maxSessions = 200_000;
 /** A broker that tells of its clients has told of this one by then. */
@@ -154,18 +157,18 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
   /** The bridges themselves are clients, too; in the place of a device when they evict it. */
   const isOwn = ({ username }: BrokerEvent): boolean => username !== undefined && username === config.username;
 
-  /** Who comes, or says that it is here, gets what waits for it. Every bridge hears it: the one that has it sends it. */
+  /** Who comes, or says that it is here, gets what waits for it. Every bridge hears it, one of them sends. */
   const hear = (packet: IPublishPacket): void => {
     const address = parseUpTopic(packet.topic);
     if (address) {
-      if (options.waitsFor(address.deviceId) && saysOnline(payloadOf(packet)) && !watch.hasTold())
+      if (options.isSender() && saysOnline(payloadOf(packet)) && !watch.hasTold())
         listens(address.tenant, address.deviceId, Date.now());
       return;
     }
     const event = parseBrokerEvent(packet.topic, payloadOf(packet));
     if (!event) return;
     watch.heard();
-    if (event.kind === 'disconnected' || isOwn(event) || !options.waitsFor(event.clientId)) return;
+    if (event.kind === 'disconnected' || isOwn(event) || !options.isSender() || !isWaitedFor(event)) return;
     directory.findByClientId(event.clientId).then(
       (profile) => {
         if (profile?.active === true) listens(profile.tenant, profile.deviceId, event.connectedAt);
@@ -176,7 +179,7 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
   const listens = (tenant: string, deviceId: string, session: number): void => {
     if (session < (sessions.get(deviceId) ?? 0)) return;
     sessions.set(deviceId, session);
-    options.onSubscribed({ tenant, deviceId }, 'command', session);
+    for (const channel of awaitedChannels) options.onSubscribed({ tenant, deviceId }, channel, session);
   };
 
   return {
@@ -233,6 +236,13 @@ function refusalOf(error: unknown): RejectedPayload | undefined {
   if (error instanceof RejectedPayload) return error;
   if (error instanceof FleetgraphError && error.code === 'UNAVAILABLE') return undefined;
   return new RejectedPayload('not_storable', messageOf(error));
+}
+
+/** Whether it connected, perhaps to a session that was kept, or listens where something waits for it. */
+function isWaitedFor({ kind, topic }: BrokerEvent): boolean {
+  return (
+    kind === 'connected' || topic === undefined || awaitedChannels.some((channel) => topic.endsWith(`/${channel}`))
+  );
 }
 
 function payloadOf({ payload }: IPublishPacket): Buffer {

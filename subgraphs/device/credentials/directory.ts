@@ -1,5 +1,5 @@
 /** The device directory in process: whom the bridge asks about credentials and devices. One indexed statement each. */
-import type { DeviceDirectory, DeviceProfile } from '../../../backbone/devices/device-directory.js';
+import type { DeviceDirectory, DeviceProfile, DirectoryTwin } from '../../../backbone/devices/device-directory.js';
 import type { MetricDefinition } from '../../../backbone/events/catalogue.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import { isStorableText } from '../../../platform/database/storable.js';
@@ -51,6 +51,15 @@ export function createDirectory(sql: Sql): DeviceDirectory {
         [clientId],
       );
       return row && profileOf(row);
+    },
+    async twin(tenant, deviceId) {
+      if (![tenant, deviceId].every(isStorableText)) return undefined;
+      const [row] = await sql.query<DirectoryTwin>(
+        `SELECT desired, desired_version AS "desiredVersion", reported, revision FROM device.devices
+         WHERE tenant = $1 AND id = $2 AND status = 'ACTIVE'`,
+        [tenant, deviceId],
+      );
+      return row;
     },
   };
 }

@@ -3,7 +3,15 @@ import type { MqttClient } from 'mqtt';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { makeEvent } from '../../../backbone/events/envelope.js';
 import { eventually } from '../../world/eventually.js';
-import { createBridgeWorld, requested, topicOf, type BridgeWorld, type TestDevice } from '../bridge-world.js';
+import {
+  createBridgeWorld,
+  requested,
+  storeTwin,
+  topicOf,
+  twinChanged,
+  type BridgeWorld,
+  type TestDevice,
+} from '../bridge-world.js';
 
 let world: BridgeWorld;
 beforeAll(async () => {
@@ -236,6 +244,43 @@ test('a desired state goes to a device that listens', async () => {
     expect(got).toEqual([['fleet/acme/desires/desired', { version: 3, desired: { interval: 60 } }]]),
   );
   await client.endAsync();
+});
+
+test('what is left of the twin comes when a device listens and when a half changes, with a revision that grows', async () => {
+  const device = world.device('twin');
+  await storeTwin(world.database, device, {
+    revision: 4,
+    desired: { interval: 60, mode: 'eco' },
+    reported: { interval: 60 },
+  });
+  const client = await world.connect(device);
+  const got: unknown[] = [];
+  client.on('message', (_topic, payload) => got.push(JSON.parse(payload.toString())));
+  // What it asks for while the database is away comes when it is back.
+  world.directoryFailure = new Error('away');
+  await client.subscribeAsync(topicOf(device, 'delta'), { qos: 1 });
+  world.directoryFailure = undefined;
+  const first = { revision: 4, version: 1, delta: { mode: 'eco' } };
+  await eventually(() => expect(got).toEqual([first]));
+  await storeTwin(world.database, device, { revision: 5, desired: { mode: 'eco' }, reported: { mode: 'off' } });
+  await world.relay(twinChanged(device, 'reported'));
+  const second = { revision: 5, version: 1, delta: { mode: 'eco' } };
+  await eventually(() => expect(got).toEqual([first, second]));
+  // It says itself that it is in sync: nobody tells it. That nothing is desired any more, it must hear.
+  await storeTwin(world.database, device, { revision: 6, desired: { mode: 'eco' }, reported: { mode: 'eco' } });
+  await world.relay(twinChanged(device, 'reported'));
+  await storeTwin(world.database, device, { revision: 7, desired: {}, reported: { mode: 'eco' } });
+  await world.relay(twinChanged(device, 'desired'));
+  const third = { revision: 7, version: 1, delta: {} };
+  await eventually(() => expect(got).toEqual([first, second, third]));
+  // Connected again, with nothing left to do.
+  await client.endAsync();
+  const again = await world.connect(device);
+  again.on('message', (topic) => got.push(topic));
+  await again.subscribeAsync([topicOf(device, 'delta'), topicOf(device, 'command')], { qos: 1 });
+  await world.relay(requested(device, 'behind'));
+  await eventually(() => expect(got.slice(3)).toEqual(['fleet/acme/twin/command']));
+  await again.endAsync();
 });
 
 test('what a rule tells a device goes to one that listens, with an id that tells a repetition', async () => {

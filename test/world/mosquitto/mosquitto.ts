@@ -52,6 +52,7 @@ export async function startMosquitto(
         'topic read fleet/#',
         'topic write fleet/+/+/command',
         'topic write fleet/+/+/desired',
+        'topic write fleet/+/+/delta',
         'topic read $SYS/brokers/#',
         ...allowed,
       ].join('\n'),
@@ -106,7 +107,7 @@ export async function startMosquitto(
           ...['telemetry', 'state', 'event', 'presence', 'command/ack'].map(
             (channel) => `topic write ${own}/${channel}`,
           ),
-          ...['command', 'desired'].map((channel) => `topic read ${own}/${channel}`),
+          ...['command', 'desired', 'delta'].map((channel) => `topic read ${own}/${channel}`),
         );
       }
       writeAcl();

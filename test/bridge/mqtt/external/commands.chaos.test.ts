@@ -3,7 +3,7 @@ import type { IPublishPacket, MqttClient } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../../../world/eventually.js';
 import { hasMosquitto } from '../../../world/mosquitto/mosquitto-binary.js';
-import { requested, type TestDevice } from '../../bridge-world.js';
+import { requested, storeTwin, twinChanged, type TestDevice } from '../../bridge-world.js';
 import { createExternalWorld, type ExternalWorld } from './external-world.js';
 
 const deviceOf = (deviceId: string): TestDevice => ({
@@ -13,7 +13,7 @@ const deviceOf = (deviceId: string): TestDevice => ({
 describe.skipIf(!hasMosquitto())('commands through Mosquitto', () => {
   let world: ExternalWorld;
   beforeAll(async () => {
-    world = await createExternalWorld(['v4', 'v5', 'late', 'takeover', 'gone', 'stranger']);
+    world = await createExternalWorld(['v4', 'v5', 'late', 'takeover', 'gone', 'stranger', 'twin4', 'twin5']);
     await world.startBridge('one');
   });
   afterAll(() => world[Symbol.asyncDispose]());
@@ -64,6 +64,22 @@ describe.skipIf(!hasMosquitto())('commands through Mosquitto', () => {
         'io.fleetgraph.command.acknowledged.v1',
       ]),
     );
+  });
+
+  test.each([4, 5] as const)('what is left of the twin comes on connect and on change (MQTT %i)', async (version) => {
+    const device = deviceOf(`twin${version}`);
+    const { deviceId } = device;
+    await storeTwin(world.database, device, { revision: 2, desired: { mode: 'eco' }, reported: {} });
+    const client = await world.connect(deviceId, { protocolVersion: version });
+    const deltas: unknown[] = [];
+    client.on('message', (_topic, payload) => deltas.push(JSON.parse(payload.toString())));
+    await client.subscribeAsync(`fleet/acme/${deviceId}/delta`, { qos: 1 });
+    await client.publishAsync(`fleet/acme/${deviceId}/presence`, '{"online": true}', { qos: 1 });
+    const first = { revision: 2, version: 1, delta: { mode: 'eco' } };
+    await eventually(() => expect(deltas).toEqual([first]));
+    await storeTwin(world.database, device, { revision: 3, desired: { mode: 'eco' }, reported: { mode: 'off' } });
+    await world.relay(twinChanged(device, 'reported'));
+    await eventually(() => expect(deltas).toEqual([first, { ...first, revision: 3 }]));
   });
 
   test('waits for a device that does not listen, in order, and is not sent when it has expired', async () => {
