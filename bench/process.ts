@@ -36,14 +36,15 @@ export async function startProgram(
     pid: child.pid ?? 0,
     send: (message) => child.stdin.write(`${message}\n`),
     async ask(message) {
-      const answered = new Promise<string>((resolve) =>
-        child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString())),
-      );
+      const answered = new Promise<string>((resolve, reject) => {
+        child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString()));
+        child.once('exit', (code, signal) => reject(new Error(`${file} ended with ${String(code ?? signal)}`)));
+      });
       child.stdin.write(`${message}\n`);
       return JSON.parse(await answered) as Readonly<Record<string, unknown>>;
     },
     async [Symbol.asyncDispose]() {
-      if (child.exitCode !== null) return;
+      if (child.exitCode !== null || child.signalCode !== null) return;
       const exited = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGTERM');
       await exited;

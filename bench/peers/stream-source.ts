@@ -1,5 +1,6 @@
 // Program: the three subgraphs, the query one with streams that a line on standard input pushes into: `{"count": n}` gives every
-// open stream n payloads, one a turn of the event loop. It speaks graphql-transport-ws and executes nothing: each payload is put
+// open stream n payloads, one a turn of the event loop; `{"count": n, "overMs": t}` spreads each round over that time, so that the
+// streams get their payloads one after the other. It speaks graphql-transport-ws and executes nothing: each payload is put
 // together by hand, so that what is measured is whoever stands in front of it. It has the fields that the benchmark asks for.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -75,15 +76,29 @@ function subscribe(
   } else open.get(socket)?.set(id, stream);
 }
 
-function pushToAll(): void {
-  version += 1;
+/** Gives a payload to the streams of each connection from one share (0 to 1) of them to another. */
+function push(from: number, to: number): void {
   const at = new Date().toISOString();
   for (const [socket, streams] of open) {
     const connection = connections.get(socket);
+    const all = [...streams.values()];
     connection?.cork();
-    for (const { next } of streams.values()) socket.send(next(version, at));
+    for (const { next } of all.slice(Math.floor(from * all.length), Math.floor(to * all.length)))
+      socket.send(next(version, at));
     connection?.uncork();
   }
+}
+
+async function pushToAll(overMs: number): Promise<void> {
+  version += 1;
+  const startedAt = performance.now();
+  for (let done = 0; done < 1;) {
+    const due = overMs === 0 ? 1 : Math.min(1, (performance.now() - startedAt) / overMs);
+    push(done, due);
+    done = due;
+    if (done < 1) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await new Promise((resolve) => setImmediate(resolve));
 }
 
 const server = createServer((_request, response) => {
@@ -106,11 +121,8 @@ await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 
 createInterface({ input: process.stdin }).on('line', (line) => {
   void (async () => {
-    const { count } = JSON.parse(line) as { count: number };
-    for (let pushed = 0; pushed < count; pushed += 1) {
-      pushToAll();
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    const { count, overMs = 0 } = JSON.parse(line) as { count: number; overMs?: number };
+    for (let pushed = 0; pushed < count; pushed += 1) await pushToAll(overMs);
   })();
 });
 process.once('SIGTERM', () => process.exit(0));
