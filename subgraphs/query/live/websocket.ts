@@ -55,8 +55,17 @@ export interface WebSocketEndpoint {
 /** Longest message that a client may send, in bytes. */
 const maxMessageBytes = 262_144;
 
+/** The close of a connection whose token has ended says so for all of its operations; none says it before. */
+const closingMs = 1_000;
+
 /** How long a client has to answer the close frame of a shutdown. */
 const closeTimeoutMs = 2_000;
+
+interface OperationContext extends RequestContext {
+  readonly stream: StreamRequest | undefined;
+  /** When its token ends it, epoch milliseconds. */
+  readonly endsAtMs: number;
+}
 
 export function serveWebSocket(options: WebSocketOptions): WebSocketEndpoint {
   const { schema, verifyToken, log, metrics } = options;
@@ -100,8 +109,8 @@ export function serveWebSocket(options: WebSocketOptions): WebSocketEndpoint {
       subscribe: async (args) => {
         const source = await createSourceEventStream(args);
         if (!(Symbol.asyncIterator in source)) return failed(source);
-        const { stream, identity } = args.contextValue as RequestContext & { readonly stream?: StreamRequest };
-        return untilExpiry(executed(source, args, stream !== undefined), identity.expiresAtMs);
+        const { stream, endsAtMs } = args.contextValue as OperationContext;
+        return untilExpiry(executed(source, args, stream !== undefined), endsAtMs);
       },
       onNext: (_context, _id, _payload, _args, { data, errors, extensions }): FormattedExecutionResult => ({
         ...(data === undefined ? {} : { data }),
@@ -153,7 +162,8 @@ export function serveWebSocket(options: WebSocketOptions): WebSocketEndpoint {
           correlationId: extension('correlationId') ?? randomUUID(),
         }),
         stream: streamRequestOf(payload.extensions),
-      },
+        endsAtMs: own === undefined ? identity.expiresAtMs + closingMs : identity.expiresAtMs,
+      } satisfies OperationContext,
     };
   }
 
