@@ -17,7 +17,7 @@ export interface StreamFormat {
   readonly carriesEverything: boolean;
   readonly headers: Readonly<Record<string, string>>;
   /** Written first. */
-  readonly opening: string;
+  readonly opening: () => string;
   readonly heartbeat: string;
   readonly heartbeatMs: number;
   payload(payload: StreamPayload): Buffer;
@@ -69,7 +69,7 @@ export class HttpStream implements Subscriber {
   open(headers: Readonly<Record<string, string | string[] | number | undefined>>): void {
     const known = Object.entries(headers).filter(([, value]) => value !== undefined) as [string, string][];
     this.#response.writeHead(200, { ...Object.fromEntries(known), ...this.#format.headers });
-    this.#write(this.#format.opening);
+    this.#write(this.#format.opening());
   }
 
   /** The results come from this subscription. */

@@ -21,7 +21,7 @@ export const multipart: StreamFormat = {
     'cache-control': 'no-cache',
     'x-accel-buffering': 'no',
   },
-  opening: boundary,
+  opening: () => boundary,
   heartbeat: `${partHeaders}{}${boundary}`,
   heartbeatMs: 5_000,
   payload: ({ bytes }) => Buffer.concat([beforePayload, bytes, behindPayload]),

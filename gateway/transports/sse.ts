@@ -18,7 +18,7 @@ export const sse: StreamFormat = {
     // nginx would collect what belongs to the client at once.
     'x-accel-buffering': 'no',
   },
-  opening: ':\n\n',
+  opening: () => `retry: ${retryMs()}\n:\n\n`,
   heartbeat: ':\n\n',
   heartbeatMs: 12_000,
   // JSON as it is serialised has no line break.
@@ -28,6 +28,14 @@ export const sse: StreamFormat = {
   // Without a `complete`, so that clients come again by themselves and resume.
   interruption: () => '',
 };
+
+/**
+ * How long a client waits before it comes again (`retry`, https://html.spec.whatwg.org/multipage/server-sent-events.html).
+ * Each has its own: those of a gateway that went away don't all come to the next one at once.
+ */
+function retryMs(): number {
+  return Math.round(1_000 + Math.random() * 4_000);
+}
 
 function idOf(cursor: string | undefined): string {
   // A line break would begin another field, and browsers ignore an id with NUL.

@@ -54,6 +54,18 @@ test('each payload is an event with the cursor of its payload as id', async () =
   expect(stream.hasEnded()).toBe(false);
 });
 
+test('clients are told to come again after some seconds, not all after as many', async () => {
+  const waits = new Set<number>();
+  for (let streams = 0; streams < 8; streams += 1) {
+    const stream = await open();
+    await eventually(() => expect(stream.text()).toMatch(/^retry: \d+\n:\n\n/));
+    waits.add(Number(/^retry: (\d+)/.exec(stream.text())?.[1]));
+  }
+  for (const wait of waits) expect(wait).toBeGreaterThanOrEqual(1_000);
+  for (const wait of waits) expect(wait).toBeLessThanOrEqual(5_000);
+  expect(waits.size).toBeGreaterThan(1);
+});
+
 test('a stream that is at its end says complete, with empty data', async () => {
   const stream = await open({ query: 'subscription { fleet { cursor } }' });
   await isListening();
