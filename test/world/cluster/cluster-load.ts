@@ -6,11 +6,21 @@ import { topic, type RegisteredDevice } from '../platform.js';
 import { clusterTenant, type ClusterClient } from './cluster-client.js';
 import type { Mosquitto } from '../mosquitto/mosquitto.js';
 import type { Cluster } from './cluster.js';
+import { startTcpGate } from './tcp-gate.js';
 import { subscribeResuming, type ResumingSubscription } from './resuming-subscription.js';
 
 export interface TelemetryPayload {
   readonly cursor: string;
   readonly readings: readonly { readonly metric: string; readonly value: number }[];
+}
+
+export interface StatePayload {
+  readonly cursor: string;
+  /** Null before the first reading. */
+  readonly state: {
+    readonly version: number;
+    readonly metrics: readonly { readonly name: string; readonly value: number }[];
+  } | null;
 }
 
 export interface EventPayload {
@@ -31,9 +41,11 @@ export interface ClusterLoad {
   readonly overMqtt: readonly LoadDevice[];
   /** Ids of acknowledged commands, by idempotency key. */
   readonly commands: ReadonlyMap<string, string>;
-  /** Readings of the first device over HTTP, one subscriber a gateway. */
+  /** Readings of the first device over HTTP, some subscribers a gateway. Their sockets are cut at random while all is sent. */
   readonly telemetry: readonly ResumingSubscription<TelemetryPayload>[];
-  /** The event log, one subscriber a gateway. */
+  /** The latest state of the same device, in the same way. */
+  readonly states: readonly ResumingSubscription<StatePayload>[];
+  /** The event log, in the same way. */
   readonly events: readonly ResumingSubscription<EventPayload>[];
   /** How many acknowledgements there were of everything. */
   progress(): number;
@@ -74,7 +86,10 @@ export async function startLoad(cluster: Cluster, client: ClusterClient, broker:
     broker.allow([{ tenant: device.tenant, deviceId: device.id }], device.credentials.password);
     overMqtt.push(device);
   }
-  const gateways = cluster.all('gateway').map(({ url }) => url);
+  const gates = await Promise.all(
+    cluster.all('gateway').map(({ url }) => startTcpGate({ host: '127.0.0.1', port: Number(new URL(url).port) })),
+  );
+  const gateways = [...gates, ...gates].map(({ port }) => `http://127.0.0.1:${port}`);
   const token = await cluster.token(clusterTenant);
   // Each begins at a gateway of its own.
   const everywhere = <Payload extends { readonly cursor: string }>(query: string, variables = {}) =>
@@ -86,6 +101,10 @@ export async function startLoad(cluster: Cluster, client: ClusterClient, broker:
     );
   const telemetry = everywhere<TelemetryPayload>(
     'subscription T($id: ID!, $since: String) { telemetry(deviceId: $id, since: $since) { cursor readings { metric value } } }',
+    { id: overHttp[0]?.id },
+  );
+  const states = everywhere<StatePayload>(
+    'subscription S($id: ID!, $since: String) { deviceState(deviceId: $id, since: $since) { cursor state { version metrics { name value } } } }',
     { id: overHttp[0]?.id },
   );
   const events = everywhere<EventPayload>(
@@ -110,8 +129,17 @@ export async function startLoad(cluster: Cluster, client: ClusterClient, broker:
       await pause(80);
     }
   };
+  const scissors = async (): Promise<void> => {
+    while (sending) {
+      await pause(200 + Math.random() * 1_300);
+      const gate = gates[Math.floor(Math.random() * gates.length)];
+      gate?.shut();
+      gate?.open();
+    }
+  };
   const commands = new Map<string, string>();
   const lanes = [
+    scissors(),
     ...overHttp.map((device, bridge) =>
       lane(async (number) => {
         if (await client.ingest(device.id, baseMs + number, { number }, bridge)) device.acknowledged.add(number);
@@ -138,7 +166,7 @@ export async function startLoad(cluster: Cluster, client: ClusterClient, broker:
   const sent = Promise.all(lanes);
   sent.catch(() => undefined); // Told by stopSending.
   return {
-    ...{ baseMs, overHttp, overMqtt, commands, telemetry, events },
+    ...{ baseMs, overHttp, overMqtt, commands, telemetry, states, events },
     progress: () =>
       [...overHttp, ...overMqtt].reduce((sum, { acknowledged }) => sum + acknowledged.size, 0) + commands.size,
     async stopSending() {
@@ -147,7 +175,8 @@ export async function startLoad(cluster: Cluster, client: ClusterClient, broker:
     },
     async close() {
       sending = false;
-      for (const subscription of [...telemetry, ...events]) await subscription.stop();
+      for (const subscription of [...telemetry, ...states, ...events]) await subscription.stop();
+      for (const gate of gates) await gate[Symbol.asyncDispose]();
       for (const mqtt of clients) await mqtt.endAsync(true);
       await sent.catch(() => undefined);
     },

@@ -76,6 +76,13 @@ async function serveKeys({ issuer }: TestIssuer): Promise<{ url: string; close()
   };
 }
 
+/** Resolves when each of them is ready. @throws AggregateError that names every one that is not, with its log. */
+export async function allReady(processes: readonly RoleProcess[]): Promise<void> {
+  const settled = await Promise.allSettled(processes.map((started) => started.ready(150_000)));
+  const failures = settled.flatMap((result) => (result.status === 'rejected' ? [result.reason as Error] : []));
+  if (failures.length > 0) throw new AggregateError(failures, failures.map(({ message }) => message).join('\n\n'));
+}
+
 /** Makes a cluster, on an empty database; no process runs yet. Dispose of it in `afterAll`. */
 export async function createCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const closers: (() => PromiseLike<unknown>)[] = [];
@@ -155,7 +162,7 @@ export async function createCluster(options: ClusterOptions = {}): Promise<Clust
       token: (...claims) => issuer.token(...claims),
       async startAll() {
         for (const process of processes) if (!process.isRunning()) process.start();
-        await Promise.all(processes.map((process) => process.ready(100_000)));
+        await allReady(processes);
       },
       [Symbol.asyncDispose]: close,
     };
