@@ -1,8 +1,8 @@
 /**
- * Commands and desired states (and what is left of those: twin-deltas.ts) on their way down. A command goes out when its device is connected and listens, in the order
- * of the requests, and stays ours until the device has confirmed it (PUBACK) or it has ended: a device that comes back is
- * sent again what it did not confirm, and so is one whose bridge was killed in between. Delivery is at-least-once; the id of
- * a command tells a repetition.
+ * Commands and desired states (what is left of those: twin-deltas.ts) on their way down. A command goes out when its device
+ * is connected and listens, in the order of the requests, and stays ours until the device has confirmed it (PUBACK) or it
+ * has ended: a device that comes back is sent again what it did not confirm, and so is one whose bridge was killed in
+ * between. Delivery is at-least-once; the id of a command tells a repetition.
  */
 import type pg from 'pg';
 import type { EventBus } from '../../backbone/bus/event-bus.js';

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { codeOf, messageOf, StartupError } from '../errors.js';
+import { connectionSettings } from './connection-settings.js';
 
 const migrationsDirectory = fileURLToPath(new URL('../../prisma/migrations', import.meta.url));
 
@@ -38,8 +39,9 @@ export async function migrate(
   lockTimeoutMs = 10_000,
 ): Promise<readonly string[]> {
   const client = new pg.Client({
-    ...{ connectionString: url, application_name: 'fleetgraph-migrate', keepAlive: true },
-    connectionTimeoutMillis: 10_000,
+    connectionString: url,
+    application_name: 'fleetgraph-migrate',
+    ...connectionSettings,
   });
   await client.connect();
   try {

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { codeOf } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
+import { connectionSettings } from './connection-settings.js';
 
 /** bigint and numeric counts come back as bigint, never as a lossy number; timestamps as Date; json parsed. */
 const types = new pg.TypeOverrides();
@@ -15,11 +16,8 @@ export function createPool(options: { url: string; size: number; applicationName
     connectionString: options.url,
     max: options.size,
     application_name: options.applicationName,
-    connectionTimeoutMillis: 10_000,
     idle_in_transaction_session_timeout: 60_000,
-    keepAlive: true,
-    // Probes find a server that went away without a word; the system's own would begin after two hours.
-    keepAliveInitialDelayMillis: 10_000,
+    ...connectionSettings,
     types,
   });
   pool.on('error', (error) => {

@@ -1,6 +1,7 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { PrismaClient } from '../../prisma/generated/client.js';
+import { connectionSettings } from './connection-settings.js';
 import { surviveLoss } from './pool.js';
 
 export type { PrismaClient };
@@ -12,9 +13,7 @@ export function createPrisma(options: { url: string; size: number; applicationNa
     connectionString: options.url,
     max: options.size,
     application_name: options.applicationName,
-    connectionTimeoutMillis: 10_000,
-    keepAlive: true,
-    keepAliveInitialDelayMillis: 10_000,
+    ...connectionSettings,
   });
   surviveLoss(pool);
   return new PrismaClient({

@@ -25,16 +25,18 @@ const paper: Thing = {
 };
 const list: Thing = { __typename: 'Playlist', id: 'l', name: 'List', media: [video, null, paper], top: video };
 
+const mediaSubgraph = `
+  type Query { media: [Media] video: Video }
+  interface Media @key(fields: "id") { id: ID! title: String }
+  type Video implements Media @key(fields: "id") { id: ID! title: String seconds: Int }
+  type Paper implements Media @key(fields: "id") { id: ID! title: String words: Int }`;
+
 describe('interface objects', () => {
   let graph: Federation;
   beforeAll(async () => {
     graph = await startFederation({
       subgraphs: {
-        media: `
-          type Query { media: [Media] video: Video }
-          interface Media @key(fields: "id") { id: ID! title: String }
-          type Video implements Media @key(fields: "id") { id: ID! title: String seconds: Int }
-          type Paper implements Media @key(fields: "id") { id: ID! title: String words: Int }`,
+        media: mediaSubgraph,
         authors: `
           type Video @key(fields: "id") { id: ID! author: String }
           type Paper @key(fields: "id") { id: ID! author: String }`,
@@ -81,11 +83,7 @@ describe('an interface object that requires something of the types behind it', (
   beforeAll(async () => {
     graph = await startFederation({
       subgraphs: {
-        media: `
-          type Query { media: [Media] video: Video }
-          interface Media @key(fields: "id") { id: ID! title: String }
-          type Video implements Media @key(fields: "id") { id: ID! title: String seconds: Int }
-          type Paper implements Media @key(fields: "id") { id: ID! title: String words: Int }`,
+        media: mediaSubgraph,
         blurbs: `
           type Query { best: Media }
           type Media @key(fields: "id") @interfaceObject { id: ID! title: String @external blurb: String @requires(fields: "title") }`,

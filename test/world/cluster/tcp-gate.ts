@@ -13,8 +13,8 @@ export interface TcpGate extends AsyncDisposable {
 /** A gate on a free port of 127.0.0.1 before `target`. */
 export async function startTcpGate(target: { readonly host: string; readonly port: number }): Promise<TcpGate> {
   const sockets = new Set<Socket>();
-  const upstreams = new Set<Socket>();
-  const silent = new WeakSet<Socket>();
+  /** What ends the client of each. */
+  const upstreams = new Map<Socket, () => void>();
   let isOpen = true;
   const track = (socket: Socket): void => {
     sockets.add(socket);
@@ -30,13 +30,11 @@ export async function startTcpGate(target: { readonly host: string; readonly por
     const upstream = connect(target);
     track(upstream);
     client.once('close', () => upstream.destroy());
-    upstream.once('close', () => {
-      if (!silent.has(upstream)) client.destroy();
-    });
+    const end = () => client.destroy();
+    upstreams.set(upstream, end);
+    upstream.once('close', end).once('close', () => upstreams.delete(upstream));
     // A client ends with its server (above), unless that went silent.
     client.pipe(upstream).pipe(client, { end: false });
-    upstreams.add(upstream);
-    upstream.once('close', () => upstreams.delete(upstream));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
@@ -49,10 +47,7 @@ export async function startTcpGate(target: { readonly host: string; readonly por
       isOpen = true;
     },
     goSilent() {
-      for (const upstream of upstreams) {
-        silent.add(upstream);
-        upstream.destroy();
-      }
+      for (const [upstream, end] of upstreams) upstream.off('close', end).destroy();
     },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
