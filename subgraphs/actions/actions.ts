@@ -16,23 +16,23 @@ import { createSubgraphSchema, serveSubgraph, type SubgraphServer } from '../../
 import { createHttpService, listen } from '../../platform/http/service.js';
 import type { VerifyToken } from '../../platform/identity/verify-token.js';
 import type { ServiceRole } from '../../platform/lifecycle/role.js';
+import type { Rounds } from '../../platform/lifecycle/rounds.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import type { Registry } from '../../platform/observability/metrics.js';
 import { createCommandCheck } from './command/accept-command.js';
 import { createCommandLoaders } from './command/command-loaders.js';
 import { createCommandMetrics } from './command/command-metrics.js';
 import { createCommandMutations } from './command/command-mutations.js';
-import { startExpiry, type Expiry } from './command/expiry.js';
+import { startExpiry } from './command/expiry.js';
 import { createSignalConsumer } from './command/signal-consumer.js';
 import { createEffectConsumer } from './effect/effect-consumer.js';
 import { createJobCounts } from './job/job-page.js';
 import { createJobMutations } from './job/job-mutations.js';
-import { startJobWorker, type JobWorker } from './job/job-worker.js';
+import { startJobWorker } from './job/job-worker.js';
 import { startKeyRetention } from '../../backbone/store/key-retention.js';
 import { createDeadLetterMutations } from './dead-letter/dead-letter-mutations.js';
 import { createDeadLetterResolvers } from './dead-letter/dead-letter-resolvers.js';
 import { createAlertLoaders, createAlerts } from './alert/alerts.js';
-import type { Calm } from './alert/calm.js';
 import { createResolvers, type ActionsContext } from './resolvers.js';
 import { createRuleLoader, createRules } from './rule/rules.js';
 import { createTargetConsumer } from './target/target-consumer.js';
@@ -90,19 +90,15 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole & Lo
   const service = { name: 'actions', host: config.host, port: config.ports.actions };
   let app: FastifyInstance | undefined;
   let server: SubgraphServer | undefined;
-  let expiry: Expiry | undefined;
-  let calm: Calm | undefined;
-  let jobWorker: JobWorker | undefined;
+  let clocks: readonly Rounds[] | undefined;
+  let jobWorker: Rounds | undefined;
   let keyRetention: ReturnType<typeof startKeyRetention> | undefined;
   let port: number | undefined;
 
   const ready = async (): Promise<void> => {
-    if (expiry === undefined) throw new Error('not started');
+    if (clocks === undefined) throw new Error('not started');
     await pool.query('SELECT 1');
-    await expiry.ready();
-    await calm?.ready();
-    await jobWorker?.ready();
-    for (const consumer of consumers) await consumer.ready();
+    for (const part of [...clocks, ...consumers]) await part.ready();
   };
 
   return {
@@ -115,9 +111,8 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole & Lo
     execute: async (request) => (server ? server.execute(request) : notStarted),
     async start() {
       for (const consumer of consumers) await consumer.start();
-      expiry = startExpiry({ pool, metrics: commandMetrics, log, wakeRelay });
-      calm = alerts.start();
       jobWorker = startJobWorker({ pool, findFault, metrics: commandMetrics, log, wakeRelay });
+      clocks = [startExpiry({ pool, metrics: commandMetrics, log, wakeRelay }), alerts.start(), jobWorker];
       keyRetention = startKeyRetention({ sql, log, table: 'actions.idempotency_keys' });
       app = createHttpService({ ...service, log, metrics, ready });
       server = await serveSubgraph<ActionsContext>({
@@ -148,9 +143,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole & Lo
       server = undefined;
       app = undefined;
       for (const consumer of consumers) await consumer.stop();
-      await expiry?.stop();
-      await calm?.stop();
-      await jobWorker?.stop();
+      for (const clock of clocks ?? []) await clock.stop();
       await keyRetention?.stop();
     },
   };

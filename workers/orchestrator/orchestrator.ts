@@ -12,13 +12,14 @@ import { createConsumer } from '../../backbone/consumer/consumer.js';
 import { createRelayWaker } from '../../backbone/store/wake-relay.js';
 import { sqlOf } from '../../platform/database/sql.js';
 import type { Role } from '../../platform/lifecycle/role.js';
+import type { Rounds } from '../../platform/lifecycle/rounds.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import type { Registry } from '../../platform/observability/metrics.js';
 import { createDefinitionConsumer } from './definitions/definition-consumer.js';
 import { createOrchestratorMetrics } from './orchestrator-metrics.js';
 import { createPresenceConsumer } from './presence-consumer.js';
 import { createRuleBook } from './rule-book.js';
-import { startSweep, type Sweep } from './sweep.js';
+import { startSweep } from './sweep.js';
 import { hearTelemetry } from './telemetry.js';
 import { createDeviceWatch } from './watch/device-watch.js';
 
@@ -53,7 +54,7 @@ export function createOrchestratorRole(options: OrchestratorRoleOptions): Role {
       },
     }),
   ];
-  let sweep: Sweep | undefined;
+  let sweep: Rounds | undefined;
 
   return {
     name: 'orchestrator',

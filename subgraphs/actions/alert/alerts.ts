@@ -15,6 +15,7 @@ import {
   type PageArguments,
 } from '../../../platform/graphql/page.js';
 import type { Role } from '../../../platform/lifecycle/role.js';
+import type { Rounds } from '../../../platform/lifecycle/rounds.js';
 import type { Logger } from '../../../platform/observability/logger.js';
 import type { Registry } from '../../../platform/observability/metrics.js';
 import { isPossibleId } from '../command/command-input.js';
@@ -24,7 +25,7 @@ import type { Alert } from './alert.js';
 import { createAlertMetrics } from './alert-metrics.js';
 import { createAlertMutations, type AlertMutations } from './alert-mutations.js';
 import { findAlerts, listAlerts, type AlertQuery } from './alert-rows.js';
-import { startCalm, type Calm } from './calm.js';
+import { startCalm } from './calm.js';
 import { createFactConsumer } from './fact-consumer.js';
 
 export interface AlertsContext extends RulesContext {
@@ -60,7 +61,7 @@ export function createAlerts(options: {
   log: Logger;
   metrics: Registry;
   wakeRelay: () => void;
-}): { readonly consumer: Role; readonly start: () => Calm; readonly resolvers: ReturnType<typeof resolversOf> } {
+}): { readonly consumer: Role; readonly start: () => Rounds; readonly resolvers: ReturnType<typeof resolversOf> } {
   const { pool, log, wakeRelay } = options;
   const alertMetrics = createAlertMetrics(options.metrics);
   return {

@@ -4,8 +4,7 @@
  */
 import type pg from 'pg';
 import { inTransaction, sqlOf } from '../../../platform/database/sql.js';
-import { messageOf } from '../../../platform/errors.js';
-import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
+import { startRounds, type Rounds } from '../../../platform/lifecycle/rounds.js';
 import type { Logger } from '../../../platform/observability/logger.js';
 import type { AlertMetrics } from './alert-metrics.js';
 import { dueSlots } from './alert-rows.js';
@@ -13,12 +12,6 @@ import { moveAlerts, type Moved } from './move-alerts.js';
 
 const batchSize = 200;
 const pollMs = 1_000;
-
-export interface Calm {
-  /** Rejects with the last error while alerts can't be ended. */
-  ready(): Promise<void>;
-  stop(): Promise<void>;
-}
 
 /** Ends up to a batch of alerts whose wait is over at `nowMs`. */
 export async function clearCalm(pool: pg.Pool, nowMs: number): Promise<readonly Moved[]> {
@@ -33,36 +26,20 @@ export async function clearCalm(pool: pg.Pool, nowMs: number): Promise<readonly 
 }
 
 /** Starts the loop. */
-export function startCalm(options: { pool: pg.Pool; log: Logger; metrics: AlertMetrics; wakeRelay: () => void }): Calm {
+export function startCalm(options: {
+  pool: pg.Pool;
+  log: Logger;
+  metrics: AlertMetrics;
+  wakeRelay: () => void;
+}): Rounds {
   const { pool, log, metrics, wakeRelay } = options;
-  const stopped = new AbortController();
-  let failure: Error | undefined;
-  const running = (async () => {
-    for (let failures = 0; !stopped.signal.aborted;) {
-      let sleepMs = pollMs;
-      try {
-        const moved = await clearCalm(pool, Date.now());
-        metrics.moved(moved);
-        if (moved.length > 0) wakeRelay();
-        if (moved.length === batchSize) sleepMs = 0;
-        failures = 0;
-        failure = undefined;
-      } catch (error) {
-        failure = new Error(`Alerts that are held can't be ended: ${messageOf(error)}`, { cause: error });
-        log.warn({ reason: messageOf(error) }, 'ending alerts that are held failed; trying again');
-        sleepMs += backoffMs(failures, 200, 5_000);
-        failures += 1;
-      }
-      if (sleepMs > 0) await pause(sleepMs, stopped.signal);
-    }
-  })();
-  return {
-    async ready() {
-      if (failure) throw failure;
+  return startRounds({
+    ...{ log, failing: "Alerts that are held can't be ended" },
+    async round() {
+      const moved = await clearCalm(pool, Date.now());
+      metrics.moved(moved);
+      if (moved.length > 0) wakeRelay();
+      return moved.length === batchSize ? 0 : pollMs;
     },
-    async stop() {
-      stopped.abort();
-      await running;
-    },
-  };
+  });
 }

@@ -7,8 +7,7 @@
  */
 import type pg from 'pg';
 import { inTransaction, sqlOf } from '../../../platform/database/sql.js';
-import { messageOf } from '../../../platform/errors.js';
-import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
+import { startRounds, type Rounds } from '../../../platform/lifecycle/rounds.js';
 import type { Logger } from '../../../platform/observability/logger.js';
 import { appendEvents, eventOf } from './append-facts.js';
 import type { Moved } from './apply-signals.js';
@@ -21,13 +20,6 @@ const longestSleepMs = 1_000;
 /** While commands are due but locked by others: how soon to look again. */
 const shortestSleepMs = 20;
 
-export interface Expiry {
-  /** Rejects with the last error while commands can't be expired. */
-  ready(): Promise<void>;
-  /** Ends the loop; resolves when the batch in hand is committed. */
-  stop(): Promise<void>;
-}
-
 /** Starts the loop. `now` gives epoch milliseconds. */
 export function startExpiry(options: {
   pool: pg.Pool;
@@ -35,50 +27,21 @@ export function startExpiry(options: {
   log: Logger;
   wakeRelay: () => void;
   now?: () => number;
-}): Expiry {
+}): Rounds {
   const { pool, metrics, log, now = Date.now } = options;
-  const stopped = new AbortController();
-  let failure: Error | undefined;
-
-  const round = async (): Promise<number> => {
-    const expired = await expireDue(pool, now());
-    for (const { command, events } of expired) metrics.moved(command, events);
-    if (expired.some(({ events }) => events.length > 0)) options.wakeRelay();
-    if (expired.length === batchSize) return 0;
-    const due = await nextDueTime(sqlOf(pool));
-    const inMs = due === undefined ? longestSleepMs : due.getTime() - now();
-    metrics.expiryLag(Math.max(0, -inMs / 1_000));
-    return Math.min(longestSleepMs, Math.max(shortestSleepMs, inMs));
-  };
-
-  const loop = async (): Promise<void> => {
-    let failures = 0;
-    while (!stopped.signal.aborted) {
-      let sleepMs: number;
-      try {
-        sleepMs = await round();
-        failures = 0;
-        failure = undefined;
-      } catch (error) {
-        failure = new Error(`Commands can't be expired: ${messageOf(error)}`, { cause: error });
-        log.warn({ reason: messageOf(error) }, 'expiring commands failed; trying again');
-        sleepMs = backoffMs(failures, 200, 5_000);
-        failures += 1;
-      }
-      if (sleepMs > 0) await pause(sleepMs, stopped.signal);
-    }
-  };
-  const running = loop();
-
-  return {
-    async ready() {
-      if (failure) throw failure;
+  return startRounds({
+    ...{ log, failing: "Commands can't be expired" },
+    async round() {
+      const expired = await expireDue(pool, now());
+      for (const { command, events } of expired) metrics.moved(command, events);
+      if (expired.some(({ events }) => events.length > 0)) options.wakeRelay();
+      if (expired.length === batchSize) return 0;
+      const due = await nextDueTime(sqlOf(pool));
+      const inMs = due === undefined ? longestSleepMs : due.getTime() - now();
+      metrics.expiryLag(Math.max(0, -inMs / 1_000));
+      return Math.min(longestSleepMs, Math.max(shortestSleepMs, inMs));
     },
-    async stop() {
-      stopped.abort();
-      await running;
-    },
-  };
+  });
 }
 
 /** Does what is due at `nowMs` with up to a batch of commands, in one transaction. @returns those that it looked at. */

@@ -10,8 +10,7 @@ import { makeEvent, type Event } from '../../../backbone/events/envelope.js';
 import { append } from '../../../backbone/store/event-store.js';
 import { tryLockStream } from '../../../backbone/store/stream-lock.js';
 import { inTransaction, sqlOf, type Sql } from '../../../platform/database/sql.js';
-import { messageOf } from '../../../platform/errors.js';
-import { backoffMs } from '../../../platform/lifecycle/wait.js';
+import { startRounds, type Rounds } from '../../../platform/lifecycle/rounds.js';
 import type { Logger } from '../../../platform/observability/logger.js';
 import type { FindCommandFault } from '../command/accept-command.js';
 import { appendEventsOfAll, eventOf, type Cause } from '../command/append-facts.js';
@@ -39,15 +38,6 @@ const batchSize = 500;
 const waitMs = 250;
 const longestSleepMs = 1_000;
 
-export interface JobWorker {
-  /** There may be something to do. */
-  wake(): void;
-  /** Rejects with the last error while jobs can't be worked on. */
-  ready(): Promise<void>;
-  /** Resolves when the batch in hand is committed. */
-  stop(): Promise<void>;
-}
-
 export interface JobWorkerOptions {
   readonly pool: pg.Pool;
   readonly findFault: FindCommandFault;
@@ -61,71 +51,23 @@ interface Change {
   readonly events: readonly Event<CommandEventType>[];
 }
 
-/** Starts the worker. */
-export function startJobWorker(options: JobWorkerOptions): JobWorker {
+/** Starts the worker. It is woken when there may be something to do. */
+export function startJobWorker(options: JobWorkerOptions): Rounds {
   const { pool, log } = options;
-  const stopped = new AbortController();
-  let woken = false;
-  let interrupt: (() => void) | undefined;
-  let failure: Error | undefined;
-
-  const sleep = async (ms: number): Promise<void> => {
-    if (woken || stopped.signal.aborted || ms <= 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      interrupt = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  };
-
-  const round = async (): Promise<number> => {
-    const due = await findDueJobs(sqlOf(pool), new Date(), 10);
-    let worked = 0;
-    for (const job of due) {
-      if (stopped.signal.aborted) return 0;
-      if (await advanceJob(options, job)) worked += 1;
-    }
-    if (worked > 0) return 0;
-    const next = due.length > 0 ? Date.now() + waitMs : (await nextJobTime(sqlOf(pool)))?.getTime();
-    return Math.min(longestSleepMs, Math.max(20, (next ?? Infinity) - Date.now()));
-  };
-
-  const loop = async (): Promise<void> => {
-    let failures = 0;
-    while (!stopped.signal.aborted) {
-      woken = false;
-      let sleepMs: number;
-      try {
-        sleepMs = await round();
-        failures = 0;
-        failure = undefined;
-      } catch (error) {
-        failure = new Error(`Jobs can't be worked on: ${messageOf(error)}`, { cause: error });
-        log.warn({ reason: messageOf(error) }, 'working on a job failed; trying again');
-        sleepMs = backoffMs(failures, 200, 5_000);
-        failures += 1;
+  return startRounds({
+    ...{ log, failing: "Jobs can't be worked on" },
+    async round(stopped) {
+      const due = await findDueJobs(sqlOf(pool), new Date(), 10);
+      let worked = 0;
+      for (const job of due) {
+        if (stopped.aborted) return 0;
+        if (await advanceJob(options, job)) worked += 1;
       }
-      await sleep(sleepMs);
-    }
-  };
-  const running = loop();
-
-  return {
-    wake() {
-      woken = true;
-      interrupt?.();
+      if (worked > 0) return 0;
+      const next = due.length > 0 ? Date.now() + waitMs : (await nextJobTime(sqlOf(pool)))?.getTime();
+      return Math.min(longestSleepMs, Math.max(20, (next ?? Infinity) - Date.now()));
     },
-    async ready() {
-      if (failure) throw failure;
-    },
-    async stop() {
-      stopped.abort();
-      interrupt?.();
-      await running;
-    },
-  };
+  });
 }
 
 /** One step of a job, in one transaction. @returns whether it was this worker's to take. */

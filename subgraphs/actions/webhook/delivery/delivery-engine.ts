@@ -7,10 +7,9 @@
  * again, and what a process that died has left.
  */
 import { setMaxListeners } from 'node:events';
-import { isTransientDatabaseError } from '../../../../platform/database/transient.js';
 import { sqlOf } from '../../../../platform/database/sql.js';
 import { messageOf } from '../../../../platform/errors.js';
-import { backoffMs, pause } from '../../../../platform/lifecycle/wait.js';
+import { startRounds } from '../../../../platform/lifecycle/rounds.js';
 import { attempt, type AttemptOptions } from './attempt.js';
 import { claimDue, releaseClaims, type Claimed } from './claim.js';
 
@@ -40,17 +39,11 @@ export function startDeliveryEngine(options: DeliveryEngineOptions): DeliveryEng
   const { pool, log, metrics } = options;
   const slots = options.slots ?? { trusted: 192, others: 64 };
   const leaseMs = options.timeoutMs + recordingMs;
-  const stopped = new AbortController();
   const brokenOff = new AbortController();
   // Each attempt listens.
   setMaxListeners(0, brokenOff.signal);
   const underWay = { trusted: 0, others: 0 };
   const attempts = new Set<Promise<void>>();
-  let woken = new AbortController();
-  let failure: Error | undefined;
-
-  const wake = (): void => woken.abort();
-
   const run = async (claimed: Claimed, kind: keyof typeof underWay): Promise<void> => {
     try {
       await attempt(options, claimed, brokenOff.signal);
@@ -60,7 +53,7 @@ export function startDeliveryEngine(options: DeliveryEngineOptions): DeliveryEng
     } finally {
       underWay[kind] -= 1;
       metrics.underWay(underWay.trusted + underWay.others);
-      wake();
+      rounds.wake();
     }
   };
 
@@ -84,38 +77,18 @@ export function startDeliveryEngine(options: DeliveryEngineOptions): DeliveryEng
     return claimed.length;
   };
 
-  const loop = async (): Promise<void> => {
-    let failures = 0;
-    while (!stopped.signal.aborted) {
-      woken = new AbortController();
-      let pauseMs = pollMs;
-      try {
-        const taken = [await takeDue('trusted'), await takeDue('others')];
-        if (taken.some((count) => count > 0)) pauseMs = 0;
-        failures = 0;
-        failure = undefined;
-      } catch (error) {
-        failure = new Error(`Webhooks can't be delivered: ${messageOf(error)}`, { cause: error });
-        const text = 'taking due deliveries failed; trying again';
-        if (isTransientDatabaseError(error)) log.warn({ reason: messageOf(error) }, text);
-        else log.error({ err: error }, text);
-        pauseMs = 50 + backoffMs(failures, 200, 5_000);
-        failures += 1;
-      }
-      if (pauseMs > 0) await pause(pauseMs, failures > 0 ? stopped.signal : woken.signal);
-    }
-  };
-  const running = loop();
+  const rounds = startRounds({
+    ...{ log, failing: "Webhooks can't be delivered" },
+    async round() {
+      const taken = [await takeDue('trusted'), await takeDue('others')];
+      return taken.some((count) => count > 0) ? 0 : pollMs;
+    },
+  });
 
   return {
-    wake,
-    async ready() {
-      if (failure) throw failure;
-    },
+    ...rounds,
     async stop() {
-      stopped.abort();
-      wake();
-      await running;
+      await rounds.stop();
       const grace = setTimeout(() => brokenOff.abort(), options.drainMs ?? 3_000);
       await Promise.all(attempts);
       clearTimeout(grace);
