@@ -5,7 +5,8 @@ import { z } from 'zod';
 import type { Config } from '../config/config.js';
 import { allScopes } from '../identity/identity.js';
 import { createApiClient, type ApiClient } from './api-client.js';
-import { developmentTenant, type Fleetgraph } from './composition.js';
+import type { Fleetgraph } from './composition.js';
+import { developmentTenant } from './roles.js';
 
 const sampleDevice = z.object({
   deviceId: z.string(),
