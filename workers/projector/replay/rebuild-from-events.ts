@@ -96,15 +96,15 @@ export async function rebuildFromEvents(replay: Replay, projection: FoldedProjec
   });
   let at: Position = { transactionId: '0', position: '0', outstanding: [] };
   let read = 0;
-  const step = async (sql: Sql): Promise<boolean> => {
-    const page = await nextPage(sql, projection, at, replay.from !== undefined);
+  const step = async (sql: Sql, upTo: 'horizon' | 'end' = 'horizon'): Promise<boolean> => {
+    const page = await nextPage(sql, projection, at, { onlySome: replay.from !== undefined, upTo });
     await projection.apply(sql, page.events, 'replay');
     at = page.next;
     read += page.events.length;
     return page.isLast;
   };
   for (let done = false; !done && at.outstanding.length < maxOutstanding;) {
-    done = await replay.transaction(step);
+    done = await replay.transaction((sql) => step(sql));
     await replay.progress(read);
   }
   await replay.sql.query(`ANALYZE replay.${table}`);
@@ -114,7 +114,7 @@ export async function rebuildFromEvents(replay: Replay, projection: FoldedProjec
     // Taken anew in each attempt: what was rolled back is not applied.
     [at, read] = [before, readBefore];
     await sql.query('SELECT pg_advisory_xact_lock($1)', [replayLock]);
-    while (!(await step(sql)));
+    while (!(await step(sql, 'end')));
     if (replay.from !== undefined) await keepOthers(sql, projection);
     const changes = await mendedRows(sql, projection);
     await sql.query(`LOCK TABLE projections.${table} IN ACCESS EXCLUSIVE MODE`);
@@ -126,8 +126,16 @@ export async function rebuildFromEvents(replay: Replay, projection: FoldedProjec
   return projection.followed === undefined ? { read } : { read, mended };
 }
 
-/** What comes next in the store, with what was outstanding, as of one moment. */
-async function nextPage(sql: Sql, projection: FoldedProjection, at: Position, onlySome: boolean): Promise<Page> {
+/**
+ * What comes next in the store, with what was outstanding, as of one moment. Up to the horizon, before which nothing can be committed
+ * any more; or, while the projectors wait, to the end: what the live one has had is committed, and nothing is added to it.
+ */
+async function nextPage(
+  sql: Sql,
+  projection: FoldedProjection,
+  at: Position,
+  { onlySome, upTo }: { readonly onlySome: boolean; readonly upTo: 'horizon' | 'end' },
+): Promise<Page> {
   const columns = `e.transaction_id, e.position, e.tenant, e.id, e.type, e.source, e.subject, e.time, e.data,
             e.actor, e.client_address, e.traceparent, e.correlation_id, e.causation_id`;
   const rows = await sql.query<StoredEventRow & { tx: string; at: string; had: boolean; fresh: boolean }>(
@@ -136,7 +144,7 @@ async function nextPage(sql: Sql, projection: FoldedProjection, at: Position, on
      FROM (
        (SELECT ${columns}, true AS fresh FROM events.events e ${onlySome ? 'JOIN replay.streams USING (stream)' : ''}
         WHERE (e.transaction_id, e.position) > ($1::xid8, $2::bigint) AND e.type = ANY($3)
-          AND e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+          ${upTo === 'horizon' ? 'AND e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())' : ''}
         ORDER BY e.transaction_id, e.position LIMIT $4)
        UNION ALL
        (SELECT ${columns}, false AS fresh FROM events.events e WHERE e.id = ANY($5::uuid[]))

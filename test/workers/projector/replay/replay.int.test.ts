@@ -179,6 +179,21 @@ test.each(['registry', 'commands', 'alerts', 'twins'] as const)(
   },
 );
 
+test('what the live one has had is in the rebuilt one, also while somebody on the server writes all the time', async () => {
+  const writer = await database.pool.connect();
+  try {
+    await writer.query('BEGIN');
+    await writer.query('SELECT pg_current_xact_id()');
+    await apply(await story(`behind-${randomUUID()}`));
+    const live = await contents('commands');
+    await replay('commands');
+    expect(await contents('commands')).toEqual(live);
+  } finally {
+    await writer.query('ROLLBACK');
+    writer.release();
+  }
+});
+
 test('what was wrong is mended, clients are told of it, and with --from the rest is kept', async () => {
   const [old, recent] = [`old-${randomUUID()}`, `recent-${randomUUID()}`];
   await apply(await story(old, new Date(Date.now() - 86_400_000)));
