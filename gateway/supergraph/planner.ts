@@ -10,6 +10,7 @@ import { doubleChainedRequirements } from './chained-requirements.js';
 import { separateRequiredArguments } from './required-arguments.js';
 import { resolvableKeysFirst } from './resolvable-keys.js';
 import { whatFieldsNeed } from './what-fields-need.js';
+import { PlanningTimeout, withinPlanningTime } from './planning-deadline.js';
 import { keepObjects, namesOfPlanner, separateNames, type SeparateNames } from './separate-names.js';
 
 export interface Planner {
@@ -17,35 +18,54 @@ export interface Planner {
   separateNames(document: DocumentNode): SeparateNames;
   /**
    * The plan for an operation on the API schema of the supergraph.
-   * @throws GraphQLError if it selects something and no subgraph has any of it.
+   * @throws GraphQLError BAD_USER_INPUT if it selects something and no subgraph has any of it, or if it takes too long to plan.
    */
   buildQueryPlan(operation: Operation): QueryPlan;
 }
 
-/** @param supportedFeatures what the supergraph may ask of whoever runs it. */
-export function createPlanner(supergraphSdl: string, supportedFeatures: Set<string>): Planner {
+/**
+ * @param supportedFeatures what the supergraph may ask of whoever runs it.
+ * @param timeoutMs how long one operation may take, and the process stand still for it.
+ */
+export function createPlanner(supergraphSdl: string, supportedFeatures: Set<string>, timeoutMs: number): Planner {
   const original = resolvableKeysFirst(parse(supergraphSdl, { noLocation: true }));
   const chained = doubleChainedRequirements(original);
   const required = separateRequiredArguments(chained.document);
   // A field that only stand-ins are required of now, or only a double requires, is external for nothing, which validation would refuse.
   const validateSupergraph = required.standIns.size === 0 && chained.doubles.size === 0;
-  const planner = new QueryPlanner(
-    FederatedSupergraph.build(required.document, { validateSupergraph, supportedFeatures }),
-    // What is asked for of one type of an interface or a union is not fetched for the others.
-    { typeConditionedFetching: true },
-  );
+  const createQueryPlanner = () =>
+    new QueryPlanner(
+      FederatedSupergraph.build(required.document, { validateSupergraph, supportedFeatures }),
+      // What is asked for of one type of an interface or a union is not fetched for the others.
+      { typeConditionedFetching: true },
+    );
+  let planner: QueryPlanner | undefined = createQueryPlanner();
+  const plan = (operation: Operation): QueryPlan => {
+    const current = (planner ??= createQueryPlanner());
+    try {
+      return withinPlanningTime(timeoutMs, () => current.buildQueryPlan(operation));
+    } catch (error) {
+      if (!(error instanceof PlanningTimeout)) throw error;
+      // What it keeps between operations may be half written.
+      planner = undefined;
+      throw new GraphQLError(
+        `The operation takes longer than ${timeoutMs} ms to plan. Ask for less at once, or for it in several operations.`,
+        { extensions: { code: 'BAD_USER_INPUT' }, originalError: error },
+      );
+    }
+  };
   const names = namesOfPlanner(required.document);
   const needs = whatFieldsNeed(required.document);
   return {
     separateNames: (document) => separateNames(keepObjects(document), names),
     buildQueryPlan(operation) {
-      const plan = planner.buildQueryPlan(operation);
-      if (!plan.node && operation.rootKind !== 'subscription' && selectsData(operation.selectionSet))
+      const queryPlan = plan(operation);
+      if (!queryPlan.node && operation.rootKind !== 'subscription' && selectsData(operation.selectionSet))
         // The planner has left out all of it: types that no subgraph has objects of, or that none resolves by a key.
         throw new GraphQLError('No subgraph can resolve what the operation selects.', {
           extensions: { code: 'BAD_USER_INPUT' },
         });
-      return adaptPlan(plan, { needs, standIns: required.standIns, doubles: chained.doubles });
+      return adaptPlan(queryPlan, { needs, standIns: required.standIns, doubles: chained.doubles });
     },
   };
 }

@@ -32,6 +32,8 @@ export function createRunningSupergraph(options: {
   readonly verifiesTokens: boolean;
   /** Where the subgraphs are, if not where the supergraph says. */
   readonly subgraphs: Readonly<Record<string, () => string>> | undefined;
+  /** How long the plan of one operation may take. */
+  readonly planningTimeoutMs: number;
 }): RunningSupergraph {
   const { log, subgraphs } = options;
   const addresses = new Map<string, string>();
@@ -39,7 +41,7 @@ export function createRunningSupergraph(options: {
   let supergraph: Supergraph | undefined;
 
   const build = (supergraphSdl: string): Supergraph => {
-    const next = buildSupergraph(supergraphSdl);
+    const next = buildSupergraph(supergraphSdl, options.planningTimeoutMs);
     const [guarding] = options.verifiesTokens ? [] : securityFeatures(supergraphSdl);
     if (guarding !== undefined)
       throw new StartupError(

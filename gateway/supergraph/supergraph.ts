@@ -31,20 +31,23 @@ const features = new Set([
   ),
 ]);
 
-/** @throws StartupError if the SDL isn't that of a supergraph that this gateway can execute. */
-export function buildSupergraph(supergraphSdl: string): Supergraph {
+/**
+ * @param planningTimeoutMs how long the plan of one operation may take.
+ * @throws StartupError if the SDL isn't that of a supergraph that this gateway can execute.
+ */
+export function buildSupergraph(supergraphSdl: string, planningTimeoutMs = 2_000): Supergraph {
   try {
-    return build(supergraphSdl);
+    return build(supergraphSdl, planningTimeoutMs);
   } catch (error) {
     throw new StartupError(`The supergraph can't be used: ${messageOf(error)}`, { cause: error });
   }
 }
 
-function build(supergraphSdl: string): Supergraph {
+function build(supergraphSdl: string, planningTimeoutMs: number): Supergraph {
   const federated = FederatedSupergraph.build(supergraphSdl, { supportedFeatures: features });
   const federatedApiSchema = federated.apiSchema();
   return {
-    planner: createPlanner(supergraphSdl, features),
+    planner: createPlanner(supergraphSdl, features, planningTimeoutMs),
     subgraphUrls: new Map(federated.subgraphsMetadata().map(({ name, url }) => [name, url])),
     supergraphSchema: federated.schema.toGraphQLJSSchema(),
     apiSchema: federatedApiSchema.toGraphQLJSSchema(),

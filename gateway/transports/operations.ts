@@ -44,7 +44,10 @@ export interface KnownOperation {
 
 export interface Admitted {
   readonly restriction: Restriction | undefined;
-  /** Planned and compiled when it is first wanted. Not for subscriptions. */
+  /**
+   * Planned and compiled when it is first wanted. Not for subscriptions.
+   * @throws why it can't be, each time the same: it is not tried twice, since trying is what costs.
+   */
   readonly prepared: () => PreparedOperation;
 }
 
@@ -194,12 +197,19 @@ function knownOperation({
     const known = variants.get(variant);
     if (known) return known;
     let prepared: PreparedOperation | undefined;
+    let failure: { readonly error: unknown } | undefined;
     const made: Variant = {
       ...{ restriction, identity, isPlanned: () => prepared !== undefined },
       prepared() {
-        if (prepared) planned?.hit();
+        if (prepared || failure) planned?.hit();
         else planned?.miss();
-        return (prepared ??= prepare(restriction));
+        if (failure) throw failure.error;
+        try {
+          return (prepared ??= prepare(restriction));
+        } catch (error) {
+          failure = { error };
+          throw error;
+        }
       },
     };
     if (variants.size >= maxVariants) variants.clear();

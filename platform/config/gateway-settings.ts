@@ -23,6 +23,7 @@ export const gatewaySettings = {
   GATEWAY_MAX_JSON_DEPTH: positiveInteger.max(1_000).default(32),
   GATEWAY_BODY_TIMEOUT_MS: positiveInteger.default(20_000),
   GATEWAY_REQUEST_TIMEOUT_MS: positiveInteger.default(60_000),
+  GATEWAY_PLANNING_TIMEOUT_MS: positiveInteger.max(60_000).default(2_000),
   // Longer than a subgraph waits for a consistency token (5 s) and PostgreSQL runs a statement for it.
   GATEWAY_SUBGRAPH_TIMEOUT_MS: timeouts.default('15000'),
   GATEWAY_SUBGRAPH_ERRORS: z.enum(['mask', 'show']).default('mask'),
@@ -55,6 +56,8 @@ export interface GraphLimits {
   readonly bodyTimeoutMs: number;
   /** For an operation to be executed. */
   readonly requestTimeoutMs: number;
+  /** For the plan of an operation, which is made once; nothing else is done meanwhile. */
+  readonly planningTimeoutMs: number;
   readonly subgraphTimeouts: SubgraphTimeouts;
   /** Whether clients are told what a subgraph says went wrong whatever it is, or only what has one of our codes. */
   readonly subgraphErrors: 'mask' | 'show';
@@ -94,6 +97,7 @@ export function graphLimits(value: z.output<z.ZodObject<typeof gatewaySettings>>
     jsonDepth: value.GATEWAY_MAX_JSON_DEPTH,
     bodyTimeoutMs: value.GATEWAY_BODY_TIMEOUT_MS,
     requestTimeoutMs: value.GATEWAY_REQUEST_TIMEOUT_MS,
+    planningTimeoutMs: value.GATEWAY_PLANNING_TIMEOUT_MS,
     subgraphTimeouts: timeoutsIn(value.GATEWAY_SUBGRAPH_TIMEOUT_MS),
     subgraphErrors: value.GATEWAY_SUBGRAPH_ERRORS,
     batch: value.GATEWAY_MAX_BATCH,

@@ -105,6 +105,31 @@ describe('an interface object that requires something of the types behind it', (
   test('any query is answered as the monolith answers it', () => graph.compareAny());
 });
 
+// The planner merged a fetch with one that came before it, and then went round in a circle until its memory was full.
+test('an interface object that requires something is asked for one type, behind another interface object', async () => {
+  await using graph = await startFederation({
+    subgraphs: {
+      media: mediaSubgraph,
+      blurbs: `
+        type Media @key(fields: "id") @interfaceObject { id: ID! title: String @external blurb: String @requires(fields: "title") }`,
+      ratings: `
+        type Query { best: Media rated: [Media!]! }
+        type Media @key(fields: "id") @interfaceObject { id: ID! rating: Int! }`,
+    },
+    data: {
+      roots: { media: [paper, video], video, best: video, rated: [paper, video] },
+      entities: [video, paper],
+      computed: { 'Media.blurb': ({ title }) => `about ${String(title)}` },
+    },
+  });
+  await graph.compare('{ best { ... on Video { blurb } } }');
+  await graph.compare('{ best { ... on Paper { blurb } } }');
+  await graph.compare('{ rated { ... on Paper { ... on Media { blurb } } title } }');
+  await graph.compare(
+    '{ rated { rating ... on Paper { blurb words } ... on Video { seconds blurb } } best { blurb } }',
+  );
+});
+
 describe('an interface object that its subgraph does not resolve by a key', () => {
   let graph: Federation;
   beforeAll(async () => {

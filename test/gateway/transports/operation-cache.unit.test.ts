@@ -80,6 +80,26 @@ test('a thousand texts that come once cost the clients that were there nothing',
   expect(parsed()).toBe(1_001);
 });
 
+test('what can not be planned is not planned again for the next who asks', () => {
+  let plans = 0;
+  const supergraph = supergraphOf('type Query { a: Int }');
+  const operations = createOperations({
+    supergraph: () => supergraph,
+    prepare() {
+      plans += 1;
+      throw new Error('it takes too long');
+    },
+    ...{ guards: guardsThat((text) => parse(text)), cache: bounds },
+  });
+  const run = () => {
+    const found = operations.find({ query: '{ a }', operationName: undefined });
+    return 'admit' in found && found.admit(undefined, {}).prepared();
+  };
+  expect(run).toThrow('it takes too long');
+  expect(run).toThrow('it takes too long');
+  expect(plans).toBe(1);
+});
+
 test('what clients use is planned for the next supergraph before it is there, what came once is not', async () => {
   let current = supergraphOf('type Query { a: Int b: Int }');
   const planned: string[] = [];
