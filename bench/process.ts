@@ -1,5 +1,6 @@
 /** Child processes of a benchmark: the platform itself, and the peers it is measured beside. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +9,6 @@ import type { RoleName } from '../platform/config/config.js';
 export interface RunningProcess extends AsyncDisposable {
   /** The first line of its output that is JSON, parsed: what it says of itself when it is up. */
   readonly hello: Readonly<Record<string, string>>;
-  /** Resident memory in MiB, on Linux; NaN elsewhere. */
   readonly pid: number;
   send(message: string): void;
   /** Sends a line, and resolves to the next line of JSON that it answers with. */
@@ -109,6 +109,15 @@ export async function startPlatformProcess(
       if (options.profile !== true) await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Resident memory of a process in MiB, on Linux; NaN elsewhere. */
+export function residentMiB(pid: number): number {
+  try {
+    return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024;
+  } catch {
+    return Number.NaN;
+  }
 }
 
 /** Binds all threads of a process to one core, where `taskset` is there; elsewhere the scheduler decides. */

@@ -5,6 +5,7 @@ import { measureAttacks } from './attacks.js';
 import { measureFanOut } from './fan-out.js';
 import { measureFederation } from './federation.js';
 import { measureRules } from './rules.js';
+import { measureJobs } from './jobs.js';
 import { measureJoinedQuery } from './joined-query.js';
 import { measureKafka } from './kafka.js';
 import type { Section } from './section.js';
@@ -17,6 +18,7 @@ const measurements: Readonly<Record<string, () => Promise<Section>>> = {
   kafka: measureKafka,
   'subscription-latency': measureSubscriptionLatency,
   webhooks: measureWebhooks,
+  jobs: measureJobs,
   'fan-out': measureFanOut,
   attacks: measureAttacks,
   'joined-query': measureJoinedQuery,
