@@ -11,11 +11,13 @@ import { decode, encode, EventDecodingError, makeEvent } from '../events/envelop
 /** Latest value of each metric by name. `at` is epoch milliseconds; its fraction holds microseconds. */
 const latestMetrics = z.record(z.string(), z.object({ value: reading.shape.value, at: reading.shape.at }));
 
+/** What filters look at of a device; null while the registry has not told the read side of it. */
+const selectable = z.object({ typeId: z.string(), labels: z.record(z.string(), z.string()) }).nullable();
+
 const deviceChange = z.object({
   /** What caused it. */
   kind: z.enum(['telemetry', 'presence']),
-  /** What filters look at; null while the registry has not told the read side of the device. */
-  device: z.object({ typeId: z.string(), labels: z.record(z.string(), z.string()) }).nullable(),
+  device: selectable,
   /** The whole state after the change. */
   state: z.object({
     version: z.string(),
@@ -45,7 +47,7 @@ const commandChange = z.object({
   progressMessage: z.string().nullable().default(null),
 });
 
-const alertChange = z.object({
+const alertDocument = z.object({
   id: z.string(),
   deviceId: z.string(),
   ruleId: z.string(),
@@ -58,6 +60,9 @@ const alertChange = z.object({
   lastAt: z.string(),
   clearedAt: z.string().nullable(),
 });
+
+/** An alert after a change, with its device as it was then. Not in changes from before alerts could be selected by it. */
+const alertChange = alertDocument.extend({ device: selectable.default(null) });
 
 const eventChange = z.object({
   id: z.string(),
@@ -99,7 +104,8 @@ export type LatestMetrics = z.infer<typeof latestMetrics>;
 export type CommandDocument = z.infer<typeof commandChange>;
 export type CommandStatus = CommandDocument['status'];
 /** An alert as filters and subscriptions look at it. */
-export type AlertDocument = z.infer<typeof alertChange>;
+export type AlertDocument = z.infer<typeof alertDocument>;
+export type AlertChange = z.infer<typeof alertChange>;
 export type TwinChange = z.infer<typeof twinChange>;
 /** An entry of the event log. */
 export type LoggedEvent = z.infer<typeof eventChange>;

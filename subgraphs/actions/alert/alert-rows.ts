@@ -1,7 +1,9 @@
 /** The SQL of `actions.alerts`. */
+import { selectorConditions, type DeviceSelector } from '../../../backbone/devices/label-selector.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import type { RuleSeverity } from '../../../backbone/rules/definition.js';
 import { lockStreams } from '../../../backbone/store/stream-lock.js';
+import { targetColumns } from '../target/target-rows.js';
 import type { Alert } from './alert.js';
 
 /** An alert with the number of the last fact of its rule that it has taken in. */
@@ -97,11 +99,13 @@ export interface AlertQuery {
   readonly ruleId?: string | undefined;
   /** The same list for each of these devices; left out: one list for all. */
   readonly deviceIds?: readonly string[] | undefined;
+  /** Only alerts of devices that are selected so now. */
+  readonly selector?: DeviceSelector | undefined;
 }
 
 /** The tenant's alerts, newest first: at most `limit`, or at most `limit` of each device. */
 export async function listAlerts(sql: Sql, tenant: string, query: AlertQuery): Promise<readonly StoredAlert[]> {
-  const { limit, after, status, acknowledged, severity, ruleId, deviceIds } = query;
+  const { limit, after, status, acknowledged, severity, ruleId, deviceIds, selector } = query;
   const parameters: unknown[] = [tenant, limit];
   const place = (value: unknown): string => `$${parameters.push(value)}`;
   const conditions = [
@@ -114,6 +118,12 @@ export async function listAlerts(sql: Sql, tenant: string, query: AlertQuery): P
       ? []
       : [`(first_at, id) < (${place(new Date(after.firstAtMs))}::timestamptz, ${place(after.id)}::text)`]),
   ];
+  const ofDevice = selectorConditions(selector ?? {}, targetColumns, place);
+  if (ofDevice.length > 0)
+    conditions.push(
+      `EXISTS (SELECT FROM actions.command_targets t
+               WHERE t.device_id = alerts.device_id AND t.tenant = alerts.tenant AND ${ofDevice.join(' AND ')})`,
+    );
   const list = (
     extra: string,
   ): string => `SELECT ${columns} FROM actions.alerts WHERE ${conditions.join(' AND ')} ${extra}

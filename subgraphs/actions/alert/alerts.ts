@@ -2,6 +2,7 @@
 import DataLoader from 'dataloader';
 import type pg from 'pg';
 import type { EventBus } from '../../../backbone/bus/event-bus.js';
+import { readSelector } from '../../../backbone/devices/label-selector.js';
 import type { Reading } from '../../../backbone/events/catalogue.js';
 import type { RuleSeverity } from '../../../backbone/rules/definition.js';
 import { sqlOf, type Sql } from '../../../platform/database/sql.js';
@@ -49,6 +50,8 @@ interface AlertFilter {
   readonly severity?: readonly RuleSeverity[] | null;
   readonly ruleId?: string | null;
   readonly deviceId?: string | null;
+  /** `DeviceSelector` as GraphQL gives it. */
+  readonly selector?: unknown;
 }
 
 const order = 'alerts:newest';
@@ -172,6 +175,10 @@ function queryOf(page: PageArguments, filter: AlertFilter): AlertQuery {
     ...{ limit: pageSize(page) + 1, after, status: filter.status ?? undefined, severity: filter.severity ?? undefined },
     ...{ acknowledged: filter.acknowledged ?? undefined, ruleId: given(filter.ruleId, 'filter.ruleId') },
     deviceIds: deviceId === undefined ? undefined : [deviceId],
+    selector:
+      filter.selector === null || filter.selector === undefined
+        ? undefined
+        : readSelector(filter.selector, 'filter.selector'),
   };
 }
 

@@ -1,13 +1,9 @@
 /** The SQL of `actions.command_jobs`, and of the devices and commands of a job. */
-import {
-  labelsInJson,
-  selectorConditions,
-  type DeviceSelector,
-  type SelectorColumns,
-} from '../../../backbone/devices/label-selector.js';
+import { selectorConditions, type DeviceSelector } from '../../../backbone/devices/label-selector.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import { openStatuses, type CommandStatus } from '../command/command.js';
 import type { CommandKey } from '../command/command-rows.js';
+import { targetColumns } from '../target/target-rows.js';
 import type { JobOrder } from './job-input.js';
 
 export interface Job {
@@ -107,12 +103,6 @@ export async function nextJobTime(sql: Sql): Promise<Date | undefined> {
   );
   return rows[0]?.due ?? undefined;
 }
-
-const targetColumns: SelectorColumns = {
-  id: 't.device_id',
-  typeId: 't.type_id',
-  hasLabel: labelsInJson('t.labels'),
-};
 
 function selected(
   tenant: string,

@@ -5,6 +5,7 @@
  * is replaced by what happened later, never by what happened before: each statement is right in any order, any number of times.
  */
 import type { CommandDefinition } from '../../../backbone/devices/command-schema.js';
+import { labelsInJson, type SelectorColumns } from '../../../backbone/devices/label-selector.js';
 import type { Sql } from '../../../platform/database/sql.js';
 
 export interface TargetKey {
@@ -19,6 +20,13 @@ export interface DescribedTarget extends TargetKey {
   /** When the event happened, RFC 3339. */
   readonly at: string;
 }
+
+/** What selectors look at, of `actions.command_targets t`. */
+export const targetColumns: SelectorColumns = {
+  id: 't.device_id',
+  typeId: 't.type_id',
+  hasLabel: labelsInJson('t.labels'),
+};
 
 /** The type that is there without having been defined. */
 const genericTypeId = 'generic';

@@ -1,5 +1,12 @@
 /** The subscription `alerts`: those that are active, then each change of one. */
-import type { AlertDocument } from '../../../backbone/changes/change.js';
+import type { AlertChange, AlertDocument } from '../../../backbone/changes/change.js';
+import {
+  labelsInJson,
+  readSelector,
+  selectorConditions,
+  selectorMatcher,
+  type DeviceSelector,
+} from '../../../backbone/devices/label-selector.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import type { SnapshotPage } from './catch-up.js';
 import { createConflatingChanges } from './pending-changes.js';
@@ -18,8 +25,14 @@ export interface AlertStreamFilter {
   readonly severity?: readonly string[] | null;
   readonly ruleId?: string | null;
   readonly deviceId?: string | null;
+  /** `DeviceSelector` as GraphQL gives it. */
+  readonly selector?: unknown;
 }
 
+type SelectedFilter = AlertStreamFilter & { readonly selector: DeviceSelector };
+
+/** What selectors look at. */
+const selectorColumns = { id: 'a.device_id', typeId: 'd.type_id', hasLabel: labelsInJson('d.labels') };
 /** Alerts read at once for the snapshot. */
 const snapshotPage = 500;
 
@@ -28,7 +41,10 @@ export function alertStream(
   tenant: string,
   { filter, since }: { readonly filter?: AlertStreamFilter | null; readonly since?: string | null },
 ): Stream<AlertUpdate> {
-  const matches = matcherOf(filter ?? {});
+  const given = filter?.selector;
+  const selector = given === null || given === undefined ? {} : readSelector(given, 'filter.selector');
+  const selected = { ...filter, selector };
+  const matches = matcherOf(selected);
   return createStream<'alert', AlertUpdate>(live, {
     name: 'alerts',
     tenant,
@@ -39,7 +55,7 @@ export function alertStream(
     tooOld: 'snapshot',
     matches: ({ payload }) => matches(payload),
     payloadOf: ({ payload }) => updateOf(payload, false),
-    snapshot: (behind) => snapshotOfAlerts(live.sql, tenant, filter ?? {}, behind ?? ''),
+    snapshot: (behind) => snapshotOfAlerts(live.sql, tenant, selected, behind ?? ''),
   });
 }
 
@@ -47,31 +63,49 @@ function updateOf({ id, status, acknowledged, count }: AlertDocument, snapshot: 
   return { snapshot, status, acknowledged, count, alert: { id } };
 }
 
-function matcherOf({ severity, ruleId, deviceId }: AlertStreamFilter): (alert: AlertDocument) => boolean {
+function matcherOf({ severity, ruleId, deviceId, selector }: SelectedFilter): (alert: AlertChange) => boolean {
+  // A device that the registry has not told of yet has nothing but its id.
+  const selects = selectorMatcher(selector);
+  const asksMore = selector.typeIds !== undefined || selector.labels !== undefined;
   const severities = severity ? new Set<string>(severity) : undefined;
   return (alert) =>
     (severities?.has(alert.severity) ?? true) &&
     (ruleId === null || ruleId === undefined || alert.ruleId === ruleId) &&
-    (deviceId === null || deviceId === undefined || alert.deviceId === deviceId);
+    (deviceId === null || deviceId === undefined || alert.deviceId === deviceId) &&
+    (alert.device === null
+      ? !asksMore && selects({ id: alert.deviceId, typeId: '', labels: {} })
+      : selects({ id: alert.deviceId, ...alert.device }));
 }
 
 /** A page of the active alerts that match. */
 async function snapshotOfAlerts(
   sql: Sql,
   tenant: string,
-  { severity, ruleId, deviceId }: AlertStreamFilter,
+  { severity, ruleId, deviceId, selector: { ids, ...ofRegistry } }: SelectedFilter,
   behind: string,
 ): Promise<SnapshotPage<AlertUpdate>> {
+  const parameters: unknown[] = [
+    ...[tenant, behind, severity ?? null, ruleId ?? null, deviceId ?? null, snapshotPage + 1],
+  ];
+  const place = (value: unknown): string => `$${parameters.push(value)}`;
+  const conditions = [...selectorConditions(ids === undefined ? {} : { ids }, selectorColumns, place)];
+  const ofDevice = selectorConditions(ofRegistry, selectorColumns, place);
+  if (ofDevice.length > 0)
+    conditions.push(
+      `EXISTS (SELECT FROM projections.devices d
+               WHERE d.device_id = a.device_id AND d.tenant = a.tenant AND ${ofDevice.join(' AND ')})`,
+    );
   // One statement, so that the alerts and the clock are of one moment.
   const rows = await sql.query<{ seq: bigint; document: AlertDocument | null }>(
     `SELECT coalesce((SELECT seq FROM projections.change_clocks WHERE tenant = $1), 0) AS seq, a.document
      FROM (SELECT) one LEFT JOIN LATERAL (
-       SELECT id, document FROM projections.alerts
+       SELECT id, document FROM projections.alerts a
        WHERE tenant = $1 AND active AND id > $2 AND ($3::text[] IS NULL OR document->>'severity' = ANY($3))
          AND ($4::text IS NULL OR document->>'ruleId' = $4) AND ($5::text IS NULL OR device_id = $5)
+         ${conditions.map((condition) => `AND ${condition}`).join(' ')}
        ORDER BY id LIMIT $6
      ) a ON true ORDER BY a.id`,
-    [tenant, behind, severity ?? null, ruleId ?? null, deviceId ?? null, snapshotPage + 1],
+    parameters,
   );
   const found = rows.flatMap(({ document }) => (document === null ? [] : [document]));
   const page = found.slice(0, snapshotPage);

@@ -42,7 +42,8 @@ export async function applyToAlerts(
     known.set(id, next);
     changed.set(id, next);
     changes.set(event.id, {
-      ...{ tenant, entity: 'alert', id, version: BigInt(next.revision), traceparent, payload: document },
+      ...{ tenant, entity: 'alert', id, version: BigInt(next.revision), traceparent },
+      payload: { ...document, device: null },
     });
   }
   await sql.query(

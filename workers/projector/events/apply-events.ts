@@ -10,6 +10,7 @@ import type { DomainEventType } from '../../../backbone/events/catalogue.js';
 import type { Event } from '../../../backbone/events/envelope.js';
 import { inTransaction, type Sql } from '../../../platform/database/sql.js';
 import { appendChanges, type NumberedChange, type PendingChange } from '../change-log.js';
+import { withDevices } from './alert-devices.js';
 import { applyToAlerts, applyToRules } from './apply-alerts.js';
 import { applyToTwins } from './apply-to-twins.js';
 import { evolveCommand, isCommandEvent } from './evolve-command.js';
@@ -44,7 +45,7 @@ export async function applyEvents(
       const change = commands.get(event.id) ?? alerts.get(event.id) ?? twins.get(event.id);
       return change === undefined ? [eventChange(event)] : [eventChange(event), change];
     });
-    const changes = await appendChanges(sql, pending);
+    const changes = await appendChanges(sql, await withDevices(sql, pending));
     await logEvents(sql, changes);
     return changes;
   });

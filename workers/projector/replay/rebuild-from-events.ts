@@ -10,6 +10,7 @@ import type { Event } from '../../../backbone/events/envelope.js';
 import { toEvent, type StoredEventRow } from '../../../backbone/store/stored-event.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import { appendChanges, type PendingChange } from '../change-log.js';
+import { withDevices } from '../events/alert-devices.js';
 import { applyToAlerts, applyToRules } from '../events/apply-alerts.js';
 import { applyToCommands, applyToRegistry } from '../events/apply-events.js';
 import { applyToTwins } from '../events/apply-to-twins.js';
@@ -190,8 +191,8 @@ async function mendedRows(sql: Sql, { table, key, followed }: FoldedProjection):
      WHERE n.${key} = c.key
      RETURNING n.tenant, n.${key} AS id, n.${version} AS version, n.document, c.mended`,
   );
-  return rows
-    .filter(({ mended }) => mended)
+  const mended = rows
+    .filter((row) => row.mended)
     .map(({ tenant, id, document, version: number }) => {
       const {
         seq: _seq,
@@ -202,4 +203,5 @@ async function mendedRows(sql: Sql, { table, key, followed }: FoldedProjection):
       });
       return { ...change, traceparent: undefined };
     });
+  return withDevices(sql, mended);
 }

@@ -162,3 +162,19 @@ test('filters and the alerts of a device show what they say', async () => {
   );
   expect(_entities.map(({ alerts }) => alerts.edges.map(({ node }) => node['deviceId']))).toEqual([[one], [other], []]);
 });
+
+test('alerts are selected by the types and labels of their devices', async () => {
+  const site = randomUUID();
+  const north = await world.register('acme', randomUUID(), { labels: { site, side: 'north' } });
+  const south = await world.register('acme', randomUUID(), { labels: { site, side: 'south' } });
+  for (const deviceId of [north, south]) await speak(deviceId).fire(now);
+  const at = (...labels: readonly object[]) => ({ selector: { labels: [{ key: 'site', equals: site }, ...labels] } });
+  await eventually(async () => expect(await alertsOf(at())).toHaveLength(2));
+  expect(await alertsOf(at({ key: 'side', in: ['north'] }))).toMatchObject([{ deviceId: north }]);
+  expect(await alertsOf(at({ key: 'side', notIn: ['north'] }))).toMatchObject([{ deviceId: south }]);
+  expect(await alertsOf({ selector: { typeIds: ['unknown'], labels: [{ key: 'site', equals: site }] } })).toEqual([]);
+  expect(await alertsOf({ ...at(), severity: ['INFO'] })).toEqual([]);
+  expect(await alertsOf(at(), { tenant: 'globex' })).toEqual([]);
+  const { errors } = await actions.graphql(list, { filter: { selector: { labels: [{ key: 'site' }] } } });
+  expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', field: 'filter.selector.labels[0]' } }]);
+});

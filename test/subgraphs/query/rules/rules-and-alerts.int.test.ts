@@ -106,3 +106,43 @@ test('alerts are streamed: those that are active, then each change; a cursor goe
   again.stop();
   foreign.stop();
 });
+
+test('alerts are followed by the types and labels of their devices, as these are when an alert changes', async () => {
+  const site = randomUUID();
+  const register = async (half: string): Promise<string> => {
+    const deviceId = randomUUID();
+    await side.event('acme', 'io.fleetgraph.device.registered.v1', {
+      ...{ deviceId, name: 'Device', typeId: 'boiler', labels: { site, side: half } },
+    });
+    return deviceId;
+  };
+  const [north, south] = [await register('north'), await register('south')];
+  const raise = (deviceId: string, alertId = randomUUID()) =>
+    side.event('acme', 'io.fleetgraph.alert.raised.v1', {
+      ...{ ruleId: randomUUID(), deviceId, at: new Date().toISOString(), alertId },
+      ...{ ruleName: 'Hot', severity: 'CRITICAL', actions: [], readings: [], count: 1 },
+    });
+  const [first, second] = [randomUUID(), randomUUID()];
+  await raise(north, first);
+  await raise(south);
+  await eventually(async () => {
+    const { rows } = await side.database.pool.query('SELECT FROM projections.alerts WHERE device_id = ANY($1)', [
+      [north, south],
+    ]);
+    expect(rows).toHaveLength(2);
+  });
+  const labels = [
+    { key: 'site', equals: site },
+    { key: 'side', in: ['north'] },
+  ];
+  const filter = { selector: { typeIds: ['boiler'], labels } };
+  const followed = await side.subscribe<Update>('acme', alerts, { filter });
+  await eventually(() => expect(followed.received.map(({ alerts: { alert } }) => alert.id)).toEqual([first]));
+  await raise(south);
+  await raise(randomUUID());
+  await raise(north, second);
+  await eventually(() => expect(followed.received.map(({ alerts: { alert } }) => alert.id)).toEqual([first, second]));
+  const wrong = await side.subscribe<Update>('acme', alerts, { filter: { selector: { ids: [] } } });
+  await eventually(() => expect(wrong.errors).toMatchObject([{ extensions: { field: 'filter.selector.ids' } }]));
+  followed.stop();
+});
