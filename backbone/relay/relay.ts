@@ -102,7 +102,7 @@ export function createRelayRole(options: RelayOptions): Role {
       }
     } finally {
       metrics.leader.set(0);
-      await client.end().catch(() => undefined);
+      await client.close();
     }
   };
 

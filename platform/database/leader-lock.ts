@@ -56,7 +56,7 @@ export function standForLead(options: LeaderLockOptions): LeaderLock {
       await options.lead(AbortSignal.any([stopped.signal, ended.signal]));
       ended.signal.throwIfAborted();
     } finally {
-      await client.end().catch(() => undefined);
+      await client.close();
     }
   };
 

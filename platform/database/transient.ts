@@ -29,7 +29,7 @@ export function isTransientDatabaseError(error: unknown): boolean {
       if (code !== undefined && (network.has(code) || sqlState.test(code) || prisma.has(code))) return true;
     if (
       cause instanceof Error &&
-      /connection terminated|^timeout expired$|timeout exceeded when trying to connect|client has encountered a connection error|server closed the connection/i.test(
+      /connection terminated|^timeout expired$|^query read timeout$|timeout exceeded when trying to connect|client has encountered a connection error|server closed the connection/i.test(
         cause.message,
       )
     )

@@ -1,8 +1,12 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
+import { createDedicatedClient } from '../../platform/database/dedicated-client.js';
 import { createPool } from '../../platform/database/pool.js';
 import { createPrisma } from '../../platform/database/prisma.js';
+import { isTransientDatabaseError } from '../../platform/database/transient.js';
+import { startTcpGate } from '../world/cluster/tcp-gate.js';
 import { createDatabase, silentLog } from '../world/database.js';
+import { within } from '../world/eventually.js';
 
 const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
 /** ErrorResponse of a server that ends the connection (https://www.postgresql.org/docs/current/protocol-message-formats.html). */
@@ -66,4 +70,18 @@ test('the same with a transaction of Prisma', async () => {
   await expect(work()).rejects.toThrow();
   await expect(work()).resolves.toEqual([{ one: 1 }]);
   await prisma.$disconnect();
+});
+
+test('a connection that is kept is closed also when its server has gone without a word', async () => {
+  await using database = await createDatabase();
+  const { hostname, port } = new URL(database.url);
+  await using gate = await startTcpGate({ host: hostname, port: Number(port) });
+  const url = new URL(database.url);
+  url.host = `127.0.0.1:${gate.port}`;
+  const client = createDedicatedClient({ databaseUrl: url.href, applicationName: 'silent', queryTimeoutMs: 200 });
+  client.on('error', () => undefined);
+  await client.connect();
+  gate.goSilent();
+  await expect(client.query('SELECT 1')).rejects.toSatisfy(isTransientDatabaseError);
+  await within(client.close(), 10_000, 'the close');
 });

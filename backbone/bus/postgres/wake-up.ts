@@ -133,7 +133,7 @@ async function keepListening(options: {
       onConnected(false);
       signal.removeEventListener('abort', end);
     }
-    await client.end().catch(() => undefined);
+    await client.close();
     if (!signal.aborted) await pause(50 + backoffMs(attempt, 100, 2_000), signal);
   }
 }
