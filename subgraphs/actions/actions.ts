@@ -29,6 +29,7 @@ import { createEffectConsumer } from './effect/effect-consumer.js';
 import { createJobCounts } from './job/job-page.js';
 import { createJobMutations } from './job/job-mutations.js';
 import { startJobWorker } from './job/job-worker.js';
+import { startDeadLetterRetention } from '../../backbone/consumer/dead-letter-retention.js';
 import { startKeyRetention } from '../../backbone/store/key-retention.js';
 import { createDeadLetterMutations } from './dead-letter/dead-letter-mutations.js';
 import { createDeadLetterResolvers } from './dead-letter/dead-letter-resolvers.js';
@@ -92,7 +93,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole & Lo
   let server: SubgraphServer | undefined;
   let clocks: readonly Rounds[] | undefined;
   let jobWorker: Rounds | undefined;
-  let keyRetention: ReturnType<typeof startKeyRetention> | undefined;
+  let retentions: readonly { stop(): Promise<void> }[] = [];
   let port: number | undefined;
 
   const ready = async (): Promise<void> => {
@@ -113,7 +114,10 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole & Lo
       for (const consumer of consumers) await consumer.start();
       jobWorker = startJobWorker({ pool, findFault, metrics: commandMetrics, log, wakeRelay });
       clocks = [startExpiry({ pool, metrics: commandMetrics, log, wakeRelay }), alerts.start(), jobWorker];
-      keyRetention = startKeyRetention({ sql, log, table: 'actions.idempotency_keys' });
+      retentions = [
+        startKeyRetention({ sql, log, table: 'actions.idempotency_keys' }),
+        startDeadLetterRetention({ sql, log, busRetentionMs: config.bus.retentionMs }),
+      ];
       app = createHttpService({ ...service, log, metrics, ready });
       server = await serveSubgraph<ActionsContext>({
         ...{ app, verifyToken, log, production: config.mode === 'production' },
@@ -144,7 +148,7 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole & Lo
       app = undefined;
       for (const consumer of consumers) await consumer.stop();
       for (const clock of clocks ?? []) await clock.stop();
-      await keyRetention?.stop();
+      for (const retention of retentions) await retention.stop();
     },
   };
 }

@@ -1,4 +1,5 @@
 /** When a command is tried again, when its progress is told, and so when the clock must look at it. */
+import { createHash } from 'node:crypto';
 import type { Command } from './command.js';
 
 /** Progress of one command is told at most this often. */
@@ -9,8 +10,17 @@ const longestBackoffMs = 3_600_000;
 export function nextAttemptMs(command: Command, failedAtMs: number): number | undefined {
   const { retry, attempt } = command;
   if (retry === null || attempt >= retry.maxAttempts) return undefined;
-  const atMs = failedAtMs + Math.min(longestBackoffMs, retry.backoffMs * 2 ** (attempt - 1));
+  const backoffMs = Math.min(longestBackoffMs, retry.backoffMs * 2 ** (attempt - 1));
+  const atMs = failedAtMs + Math.round(backoffMs * (1 + spread(command) / 4));
   return atMs < command.expiresAt.getTime() ? atMs : undefined;
+}
+
+/**
+ * From 0 to 1, another for each command and attempt, so that the commands of a job whose devices failed together are not all tried
+ * again together. By the id and not by chance: whoever asks gets the same answer.
+ */
+function spread({ id, attempt }: Command): number {
+  return createHash('sha1').update(`${id}/${attempt}`).digest().readUInt32BE() / 2 ** 32;
 }
 
 /** When the device must have given a word about what was sent, or said, at `at`; null if nobody waits for it. */

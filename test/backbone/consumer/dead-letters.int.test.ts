@@ -1,7 +1,9 @@
 /** Dead letters: whatever a record holds, it can be put aside, once, with what is needed to see why. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { BusRecord } from '../../../backbone/bus/event-bus.js';
+import { purgeSettledLetters } from '../../../backbone/consumer/dead-letter-retention.js';
 import { storeDeadLetter } from '../../../backbone/consumer/dead-letters.js';
+import { sqlOf } from '../../../platform/database/sql.js';
 import { createDatabase, type TestDatabase } from '../../world/database.js';
 
 let database: TestDatabase;
@@ -84,4 +86,37 @@ test('the same record buried again stays one dead letter, the first; for another
     { consumer: 'one', cause: 'first' },
     { consumer: 'two', cause: 'third' },
   ]);
+});
+
+test('what was settled long ago is forgotten; what was settled lately, or not at all, stays', async () => {
+  const letters = [
+    ...[
+      ['REPLAYED', 31],
+      ['DISCARDED', 31],
+      ['DISCARDED', 29],
+    ],
+    ...[
+      ['PENDING', null],
+      ['REPLAYING', null],
+    ],
+  ];
+  for (const [index, [status, daysAgo]] of letters.entries()) {
+    const record: BusRecord = {
+      ...{ topic: 'settled', partition: 0, offset: BigInt(index), key: 'k', value: '{}', headers: {}, timestampMs: 0 },
+    };
+    await storeDeadLetter(database.pool, { consumer: 'c', record, cause: new Error('no'), attempts: 1 });
+    await database.pool.query(
+      `UPDATE dead_letters.dead_letters SET status = $2::dead_letters.dead_letter_status, failed_at = now() - interval '1 year',
+         settled_at = now() - $3::int * interval '1 day' WHERE topic = 'settled' AND "offset" = $1`,
+      [index, status, daysAgo],
+    );
+  }
+  const sql = sqlOf(database.pool);
+  expect(await purgeSettledLetters(sql, 30, 1)).toBe(1);
+  expect(await purgeSettledLetters(sql, 30, 100)).toBe(1);
+  expect(await purgeSettledLetters(sql, 30, 100)).toBe(0);
+  const { rows } = await database.pool.query<{ offset: bigint }>(
+    `SELECT "offset" FROM dead_letters.dead_letters WHERE topic = 'settled' ORDER BY 1`,
+  );
+  expect(rows.map(({ offset: left }) => left)).toEqual([2n, 3n, 4n]);
 });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { makeEvent } from '../../../../backbone/events/envelope.js';
 import { isFinal, type Command, type CommandStatus } from '../../../../subgraphs/actions/command/command.js';
-import { dueAt } from '../../../../subgraphs/actions/command/attempts.js';
+import { dueAt, nextAttemptMs } from '../../../../subgraphs/actions/command/attempts.js';
 import { statusAfter, statusBrought, type CommandFact } from '../../../../subgraphs/actions/command/command-fact.js';
 import { decide, evolve, hold, type CommandInput } from '../../../../subgraphs/actions/command/life-cycle.js';
 
@@ -232,8 +232,9 @@ describe('attempts', () => {
 
   test('begin again when the device gives no word in time, waiting longer each time, then wait for the end', () => {
     const { command, facts } = live([
-      ...[tried, sent(1, 0), tick(4_999), tick(5_000), tick(6_999), tick(7_000)],
-      ...[sent(2, 7_000), tick(12_000), tick(15_999), tick(16_000), sent(3, 16_000), tick(21_000), tick(60_000)],
+      // 2 s after the failure, then 4 s, and up to a quarter more.
+      ...[tried, sent(1, 0), tick(4_999), tick(5_000), tick(6_999), tick(7_500)],
+      ...[sent(2, 7_500), tick(12_500), tick(16_499), tick(17_500), sent(3, 17_500), tick(22_500), tick(60_000)],
     ]);
     expect(types(facts)).toEqual([
       ...['requested', 'sent', 'attempt-failed', 'retried', 'sent', 'attempt-failed', 'retried', 'sent', 'expired'],
@@ -241,12 +242,26 @@ describe('attempts', () => {
     expect(command).toMatchObject({ status: 'EXPIRED', attempt: 3, error: 'no answer within 5 s' });
   });
 
+  test('of commands that failed together do not begin together; of each, always at the same moment', () => {
+    const delays = Array.from({ length: 200 }, (_none, index) => {
+      const { command } = live([{ ...tried, commandId: `c${index}` }, sent(1, 0)]);
+      const atMs = nextAttemptMs(command, t0) ?? Number.NaN;
+      expect(nextAttemptMs(command, t0)).toBe(atMs);
+      return atMs - t0;
+    });
+    expect(Math.min(...delays)).toBeGreaterThanOrEqual(2_000);
+    expect(Math.max(...delays)).toBeLessThanOrEqual(2_500);
+    expect(Math.min(...delays)).toBeLessThan(2_050);
+    expect(Math.max(...delays)).toBeGreaterThan(2_450);
+    expect(new Set(delays).size).toBeGreaterThan(100);
+  });
+
   test('are not used up while the device is away: its time begins when it was sent the command', () => {
     expect(types(live([tried, tick(50_000), sent(1, 50_000), tick(54_999)]).facts)).toEqual(['requested', 'sent']);
   });
 
   test('begin again after a failure that need not have been, not after one that is for good', () => {
-    const again = live([tried, sent(1, 0), failed(100), tick(2_100), sent(2, 2_200), succeeded]);
+    const again = live([tried, sent(1, 0), failed(100), tick(2_600), sent(2, 2_700), succeeded]);
     expect(types(again.facts)).toEqual(['requested', 'sent', 'attempt-failed', 'retried', 'sent', 'succeeded']);
     expect(again.command).toMatchObject({ status: 'SUCCEEDED', attempt: 2, error: null, sentAt: new Date(t0) });
     expect(live([tried, sent(1, 0), failed(100, {})]).command).toMatchObject({ status: 'FAILED', attempt: 1 });
@@ -258,22 +273,22 @@ describe('attempts', () => {
       tried,
       sent(1, 0),
       failed(1),
-      tick(2_001),
-      sent(2, 2_001),
-      failed(2_002),
-      tick(6_002),
-      sent(3, 6_002),
+      tick(2_501),
+      sent(2, 2_501),
+      failed(2_502),
+      tick(7_502),
+      sent(3, 7_502),
     ];
-    expect(live([...last, failed(6_003)]).command).toMatchObject({ status: 'FAILED', attempt: 3, error: 'stuck' });
+    expect(live([...last, failed(7_503)]).command).toMatchObject({ status: 'FAILED', attempt: 3, error: 'stuck' });
     expect(live([tried, sent(1, 57_000), failed(58_001)]).command).toMatchObject({ status: 'FAILED', attempt: 1 });
   });
 
   test('are not failed by what is told again of an earlier one', () => {
-    const second = [tried, sent(1, 0), failed(100), tick(2_100), sent(2, 2_200)];
+    const second = [tried, sent(1, 0), failed(100), tick(2_600), sent(2, 2_700)];
     const once = live(second).command;
-    expect(live([...second, failed(100), failed(2_300, { retryable: true, attempt: 1 })]).command).toEqual(once);
-    expect(live([...second, failed(2_300)]).command.retryAt).not.toBeNull();
-    expect(live([...second, sent(1, 2_250), sent(2, 2_250)]).command).toEqual(once);
+    expect(live([...second, failed(100), failed(2_800, { retryable: true, attempt: 1 })]).command).toEqual(once);
+    expect(live([...second, failed(2_800)]).command.retryAt).not.toBeNull();
+    expect(live([...second, sent(1, 2_750), sent(2, 2_750)]).command).toEqual(once);
   });
 
   test('go on as long as the device reports progress', () => {
