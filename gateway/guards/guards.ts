@@ -26,8 +26,8 @@ import { costOf } from './cost/cost.js';
 import { createCostModel, type CostModel } from './cost/cost-model.js';
 import type { Variables } from './cost/cost-tree.js';
 import { depthLimit } from './depth-limit.js';
+import { textFault } from './document-text.js';
 import type { KnownOperations } from './known-operations.js';
-import { nestingFault } from './nesting.js';
 import { sizeFault } from './operation-size.js';
 import { pageSizes } from './page-size.js';
 
@@ -84,7 +84,7 @@ export function createGuards(limits: GraphLimits, known: KnownOperations | undef
           'FORBIDDEN',
           'This gateway runs the operations that are known to it and no others. Have this one added to them.',
         );
-      const fault = nestingFault(text);
+      const fault = textFault(text, limits.tokens);
       if (fault !== undefined) return [new GraphQLError(fault)];
       let document: DocumentNode;
       try {

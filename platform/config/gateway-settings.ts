@@ -18,8 +18,8 @@ export interface SubgraphTimeouts {
 
 /** In the order of the README's table. */
 export const gatewaySettings = {
-  GATEWAY_MAX_BODY_BYTES: positiveInteger.default(4_194_304),
-  GATEWAY_MAX_VARIABLES_BYTES: positiveInteger.default(2_097_152),
+  GATEWAY_MAX_BODY_BYTES: positiveInteger.default(1_572_864),
+  GATEWAY_MAX_VARIABLES_BYTES: positiveInteger.default(1_048_576),
   GATEWAY_MAX_JSON_DEPTH: positiveInteger.max(1_000).default(32),
   GATEWAY_BODY_TIMEOUT_MS: positiveInteger.default(20_000),
   GATEWAY_REQUEST_TIMEOUT_MS: positiveInteger.default(60_000),

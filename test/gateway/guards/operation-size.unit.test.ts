@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import { parse } from 'graphql';
+import { Lexer, parse, Source, TokenKind } from 'graphql';
 import { expect, test } from 'vitest';
-import { nestingFault } from '../../../gateway/guards/nesting.js';
+import { textFault } from '../../../gateway/guards/document-text.js';
 import { sizeFault, type SizeLimits } from '../../../gateway/guards/operation-size.js';
 
 const none = Number.MAX_SAFE_INTEGER;
@@ -71,9 +71,66 @@ test('property: a document without fragments has as many fields as are written i
 
 test('brackets are counted where they are brackets', () => {
   const deep = (count: number) => `${'{ a '.repeat(count)}${'}'.repeat(count)}`;
-  expect(nestingFault(deep(200))).toBeUndefined();
-  expect(nestingFault(deep(201))).toContain('200 levels');
-  expect(nestingFault(`{ a(b: ${'['.repeat(199)}`)).toContain('200 levels');
+  expect(textFault(deep(200), 100_000)).toBeUndefined();
+  expect(textFault(deep(201), 100_000)).toContain('200 levels');
+  expect(textFault(`{ a(b: ${'['.repeat(199)}`, 100_000)).toContain('200 levels');
   const many = '{['.repeat(300);
-  expect(nestingFault(`{ a(b: "${many}\\"${many}", c: """${many} \\""" ${many}""") # ${many}\n }`)).toBeUndefined();
+  expect(
+    textFault(`{ a(b: "${many}\\"${many}", c: """${many} \\""" ${many}""") # ${many}\n }`, 100_000),
+  ).toBeUndefined();
 });
+
+test('tokens are counted before the parser makes anything of them, and never one too many', () => {
+  expect(textFault('{ a b c }', 5)).toBeUndefined();
+  expect(textFault('{ a b c }', 4)).toContain('more than 4 tokens');
+  expect(textFault('{ a(b: "one # { token", c: -1.5e3) ...F }', 13)).toBeUndefined();
+  expect(textFault(`{ a } # ${'word '.repeat(100)}`, 3)).toBeUndefined();
+  const piece = fc.constantFrom(
+    ...[
+      'a',
+      '_b1',
+      '{',
+      '}',
+      '(',
+      ')',
+      '[',
+      ']',
+      ':',
+      '!',
+      '$',
+      '@',
+      '|',
+      '&',
+      '=',
+      '...',
+      '...F',
+      '12',
+      '-1.5e+3',
+      ',',
+    ],
+    ...[' ', '\n', '# a comment { a }\n', '"text { a"', '"a\\"b"', '"""block " { a\n}"""', '\ufeff'],
+  );
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 60 }), (pieces) => {
+      // Only a lexer knows; what it refuses has no number of tokens.
+      const text = pieces.join(' ');
+      const tokens = tokensIn(text);
+      fc.pre(tokens !== undefined);
+      expect(textFault(text, tokens)).toBeUndefined();
+      if (tokens > 0 && !text.includes('...F')) expect(textFault(text, tokens - 1)).toContain('tokens');
+    }),
+    { numRuns: 500 },
+  );
+});
+
+/** As graphql-js counts them. */
+function tokensIn(text: string): number | undefined {
+  const lexer = new Lexer(new Source(text));
+  try {
+    let count = 0;
+    for (let token = lexer.advance(); token.kind !== TokenKind.EOF; token = lexer.advance()) count += 1;
+    return count;
+  } catch {
+    return undefined;
+  }
+}
