@@ -194,6 +194,7 @@ export class SharedStream {
     }
     const { log, resumeForMs } = this.#services;
     const isTokenOver = isUnauthenticated(error) && (this.#context?.identity?.expiresAtMs ?? 0) <= Date.now() + 1_000;
+    // Who subscribes while the subgraph is away is told at once, and may do something else meanwhile.
     const canResume = this.#cursor !== undefined && (isTokenOver || isInterruption(error));
     this.#interruptedAt ??= performance.now();
     if (!canResume || performance.now() - this.#interruptedAt > resumeForMs) {

@@ -51,6 +51,7 @@ export class UpstreamConnection {
   #timer: NodeJS.Timeout | undefined;
   #lingering: NodeJS.Timeout | undefined;
   #awaitsPong = false;
+  #pingedAt = 0;
   #nextId = 0;
 
   constructor(options: UpstreamConnectionOptions) {
@@ -174,12 +175,18 @@ export class UpstreamConnection {
     this.#unsent = new Map();
     for (const [id, payload] of unsent) this.#say({ id, type: MessageType.Subscribe, payload });
     this.#awaitsPong = false;
+    this.#pingedAt = performance.now();
     this.#timer = setInterval(() => this.#keepAlive(), this.#options.keepAliveMs);
     this.#lingerIfUnused();
   }
 
   #keepAlive(): void {
-    if (this.#awaitsPong) {
+    const { keepAliveMs } = this.#options;
+    const now = performance.now();
+    // While the process stood still no pong could be heard; one that has come meanwhile is read after this.
+    const stoodStill = now - this.#pingedAt > 1.5 * keepAliveMs;
+    this.#pingedAt = now;
+    if (this.#awaitsPong && !stoodStill) {
       this.#options.log.warn({ subgraph: this.#options.subgraph }, 'upstream connection is silent and is given up');
       this.#socket?.terminate();
       return;

@@ -121,9 +121,14 @@ export function serveWebSocket(
     });
   });
 
+  let sweptAtMs = Date.now();
   /** One timer for all: ten thousand connections would have as many. */
   const sweep = setInterval(() => {
     const now = Date.now();
+    // While the process stood still (suspended, or out of breath) nobody could be heard; what has come meanwhile is read after this.
+    const standstillMs = now - sweptAtMs - sweepMs;
+    sweptAtMs = now;
+    if (standstillMs > sweepMs) for (const connection of connections) connection.heardAtMs += standstillMs;
     for (const connection of connections) look(connection, now);
   }, sweepMs);
   sweep.unref();

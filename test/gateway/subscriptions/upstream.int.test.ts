@@ -189,6 +189,21 @@ test('a subgraph that answers pings is kept', async () => {
   expect(endings).toEqual([]);
 });
 
+test('a gateway that stood still does not take its subgraphs for silent', async () => {
+  const { port, counted } = await startCounter(1);
+  const { endings } = follow(upstreamsTo(port, { keepAliveMs: 200 }));
+  for (let times = 0; times < 3; times += 1) {
+    const before = counted.pings;
+    await eventually(() => expect(counted.pings).toBeGreaterThan(before));
+    // The ping has been answered or not: its pong is not read before this is over.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 900);
+  }
+  const before = counted.pings;
+  await eventually(() => expect(counted.pings).toBeGreaterThan(before + 2));
+  expect(endings).toEqual([]);
+  expect(counted.connections).toBe(1);
+});
+
 test('an address where nothing listens, or nobody answers, is an interruption soon', async () => {
   const nobody = createServer();
   await new Promise<void>((resolve) => nobody.listen(0, '127.0.0.1', resolve));

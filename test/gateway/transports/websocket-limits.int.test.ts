@@ -156,6 +156,24 @@ test('a connection whose other end has fallen silent is given up; one that answe
   expect(alive.socket.readyState).toBe(WebSocket.OPEN);
 });
 
+// A machine that was suspended for a moment closed the connections of all of its clients when it woke.
+test('a gateway that stood still takes nobody for silent: it asks first', async () => {
+  await using alone = await serveAlone({ keepAliveMs: 400 });
+  const client = await alone.open();
+  let pings = 0;
+  client.socket.on('ping', () => (pings += 1));
+  await eventually(() => expect(pings).toBeGreaterThan(0));
+  standStill(2_000);
+  const before = pings;
+  await eventually(() => expect(pings).toBeGreaterThan(before + 1));
+  expect(client.socket.readyState).toBe(WebSocket.OPEN);
+});
+
+/** Nothing of this process runs for so long. */
+function standStill(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
 test('a stop takes no new connections and closes the open ones one after the other', async () => {
   await using alone = await serveAlone({});
   const clients = await Promise.all(Array.from({ length: 5 }, () => alone.open()));
