@@ -4,13 +4,13 @@ import { startFleetgraph } from '../platform/cli/composition.js';
 import { readConfig, roleNames, type RoleName } from '../platform/config/config.js';
 import { allScopes } from '../platform/identity/identity.js';
 import { createLogger } from '../platform/observability/logger.js';
-import { startTracing } from '../platform/observability/trace-context.js';
+import { startTracing } from '../platform/observability/tracing.js';
 
 const freePorts: Record<string, string> = {};
 for (const name of ['GATEWAY', 'BRIDGE', 'QUERY', 'ACTIONS', 'DEVICE', 'OPERATIONS', 'MQTT'])
   freePorts[`${name}_PORT`] = '0';
 const config = readConfig({ ...process.env, ...freePorts });
-startTracing();
+await startTracing();
 const roles = process.argv[2]?.split(',').filter((name) => roleNames.some((role) => role === name)) as
   RoleName[] | undefined;
 const fleetgraph = await startFleetgraph({

@@ -13,7 +13,7 @@ import { createTokenVerifier } from '../identity/verify-token.js';
 import { createHost } from '../lifecycle/host.js';
 import { createLogger } from '../observability/logger.js';
 import { createMetrics } from '../observability/metrics.js';
-import { startTracing } from '../observability/trace-context.js';
+import { startTracing } from '../observability/tracing.js';
 import { awaitStopSignal } from './stop-signal.js';
 
 /** Runs until SIGINT or SIGTERM, then drains and resolves. SIGHUP looks for a new supergraph at once. */
@@ -24,8 +24,8 @@ export async function gateway(options: {
   subgraph?: readonly RunningSubgraph[];
   port?: number;
 }): Promise<void> {
-  startTracing();
   const config = readConfig();
+  const tracing = await startTracing(config.tracing);
   const log = createLogger({ level: config.logLevel, pretty: process.stdout.isTTY && config.mode !== 'production' });
   const { stopped, hasCome } = awaitStopSignal(log);
   const { supergraph: path, subgraph: subgraphs = [] } = options;
@@ -63,6 +63,7 @@ export async function gateway(options: {
   } finally {
     await host.stop();
     process.off('SIGHUP', reload);
+    await tracing.stop();
     log.info('stopped');
   }
 }

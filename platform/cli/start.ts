@@ -1,6 +1,6 @@
 /** `fleetgraph start`: starts, says where everything is, and runs until a signal. */
 import { readConfig, type Config, type RoleName } from '../config/config.js';
-import { startTracing } from '../observability/trace-context.js';
+import { startTracing } from '../observability/tracing.js';
 import { createLogger, type Logger } from '../observability/logger.js';
 import { banner } from './banner.js';
 import { startFleetgraph, type Fleetgraph } from './composition.js';
@@ -16,8 +16,8 @@ export async function runFleetgraph(
   options: { config: Config; roles?: RoleName[] },
   work: (fleetgraph: Fleetgraph, log: Logger, stopped: Promise<void>) => Promise<void>,
 ): Promise<void> {
-  startTracing();
   const { config } = options;
+  const tracing = await startTracing(config.tracing);
   const log = createLogger({ level: config.logLevel, pretty: process.stdout.isTTY && config.mode !== 'production' });
   const { stopped, hasCome } = awaitStopSignal(log);
   const fleetgraph = await startFleetgraph({ config, log, ...(options.roles ? { roles: options.roles } : {}) });
@@ -28,6 +28,7 @@ export async function runFleetgraph(
     }
   } finally {
     await fleetgraph.stop();
+    await tracing.stop();
     log.info('stopped');
   }
 }

@@ -7,6 +7,7 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { StartupError } from '../errors.js';
+import type { TracingOptions } from '../observability/tracing.js';
 import { gatewaySettings, graphLimits, type GraphLimits } from './gateway-settings.js';
 
 /** Hosts that fleetgraph can play, in start order. */
@@ -72,6 +73,8 @@ const secondsList = z
 export const settings = {
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: url('http:', 'https:').optional(),
+  OTEL_SERVICE_NAME: z.string().min(1).default('fleetgraph'),
   FLEETGRAPH_DATA_DIR: z.string().min(1).default('.fleetgraph'),
   FLEETGRAPH_HOST: z.string().min(1).default('127.0.0.1'),
   FLEETGRAPH_INSTANCE: z
@@ -191,6 +194,7 @@ export interface KafkaConfig {
 
 export interface Config {
   readonly mode: 'development' | 'production' | 'test';
+  readonly tracing: TracingOptions;
   readonly logLevel: z.infer<typeof environment>['LOG_LEVEL'];
   /** Absolute path of what the embedded parts keep: database, broker identity, issuer keys. */
   readonly dataDirectory: string;
@@ -289,16 +293,18 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     throw new StartupError(`Bad configuration: ${faults.join('; ')}. The README has the table of settings.`);
   }
   const value = parsed.data;
+  const instance =
+    value.FLEETGRAPH_INSTANCE ??
+    hostname()
+      .replace(/[^A-Za-z0-9._-]/g, '-')
+      .slice(0, 64);
   return {
     mode: value.NODE_ENV,
     logLevel: value.LOG_LEVEL,
+    tracing: { collectorUrl: value.OTEL_EXPORTER_OTLP_ENDPOINT, serviceName: value.OTEL_SERVICE_NAME, instance },
     dataDirectory: resolve(value.FLEETGRAPH_DATA_DIR),
     host: value.FLEETGRAPH_HOST,
-    instance:
-      value.FLEETGRAPH_INSTANCE ??
-      hostname()
-        .replace(/[^A-Za-z0-9._-]/g, '-')
-        .slice(0, 64),
+    instance,
     database: { url: value.DATABASE_URL, poolSize: value.DATABASE_POOL_SIZE },
     identity: { jwksUrl: value.JWKS_URL, issuer: value.JWT_ISSUER, audience: value.JWT_AUDIENCE },
     ports: {

@@ -12,14 +12,6 @@ import {
   type Span,
   type Attributes,
 } from '@opentelemetry/api';
-import { W3CTraceContextPropagator } from '@opentelemetry/core';
-import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
-
-/** Registers the tracer of the process. Without an exporter, spans exist only to carry the context. */
-export function startTracing(): void {
-  const provider = new NodeTracerProvider();
-  provider.register({ propagator: new W3CTraceContextPropagator() });
-}
 
 /** `traceparent` of the active span, or undefined outside of any. */
 export function currentTraceparent(): string | undefined {

@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { FleetgraphError } from '../../../platform/errors.js';
 import { consistencyTokenOf } from '../../../backbone/events/consistency-token.js';
-import { startTracing } from '../../../platform/observability/trace-context.js';
+import { startTracing } from '../../../platform/observability/tracing.js';
 import { startGateway, type GatewayWorld } from '../gateway-world.js';
 import type { Payload } from '../protocol-client.js';
 
 let world: GatewayWorld;
 beforeAll(async () => {
-  startTracing();
+  await startTracing();
   world = await startGateway();
 });
 afterAll(() => world[Symbol.asyncDispose]());
