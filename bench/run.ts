@@ -9,6 +9,7 @@ import { measureJobs } from './jobs.js';
 import { measureJoinedQuery } from './joined-query.js';
 import { measureKafka } from './kafka.js';
 import type { Section } from './section.js';
+import { measureSlowClients } from './slow-clients.js';
 import { measureSubscriptionLatency } from './subscription-latency.js';
 import { measureTelemetry } from './telemetry.js';
 import { measureWebhooks } from './webhooks.js';
@@ -20,6 +21,7 @@ const measurements: Readonly<Record<string, () => Promise<Section>>> = {
   webhooks: measureWebhooks,
   jobs: measureJobs,
   'fan-out': measureFanOut,
+  'slow-clients': measureSlowClients,
   attacks: measureAttacks,
   'joined-query': measureJoinedQuery,
   federation: measureFederation,

@@ -1,6 +1,6 @@
 // Program: the three subgraphs, the query one with streams that a line on standard input pushes into: `{"count": n}` gives every
 // open stream n payloads, one a turn of the event loop; `{"count": n, "overMs": t}` spreads each round over that time, so that the
-// streams get their payloads one after the other. It speaks graphql-transport-ws and executes nothing: each payload is put
+// streams get their payloads one after the other; with `"padding": n` each carries a text of so many characters. It speaks graphql-transport-ws and executes nothing: each payload is put
 // together by hand, so that what is measured is whoever stands in front of it. It has the fields that the benchmark asks for.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -38,6 +38,7 @@ interface Message {
 const open = new Map<WebSocket, Map<string, OpenStream>>();
 const connections = new Map<WebSocket, Duplex>();
 let version = 0;
+let padding = '';
 
 function receive(socket: WebSocket, text: string): void {
   const { type, id, payload } = JSON.parse(text) as Message;
@@ -59,14 +60,21 @@ function subscribe(
   const isJoined = /device\s*\{/.test(query);
   const typename = (name: string): string => (query.includes('__typename') ? `"__typename":"${name}",` : '');
   const own = isJoined ? `,"device":{"__typename":"Device","id":"${device}"}` : '';
-  const next = (of: number, at: string): string => {
+  const nextReadings = (of: number, at: string): string => {
+    const reading = `{${typename('Reading')}"metric":"text","value":"${padding}","at":"${at}"}`;
+    const update = `{${typename('TelemetryUpdate')}"cursor":"cursor-of-about-the-usual-length-${of}","readings":[${reading}]}`;
+    const place = phase ? `,"extensions":{"stream":{"position":"${of}","cursor":"c${of}"}}` : '';
+    return `{"id":"${id}","type":"next","payload":{"data":{"telemetry":${update}}${place}}}`;
+  };
+  const nextState = (of: number, at: string): string => {
     const value = (name: string): string =>
-      `{${typename('MetricState')}"name":"${name}","value":${20 + of},"at":"${at}"}`;
+      `{${typename('MetricState')}"name":"${name}","value":${padding === '' ? 20 + of : `"${padding}"`},"at":"${at}"}`;
     const state = `{${typename('DeviceState')}"version":${of},"metrics":[${value('temperature')},${value('pressure')}]}`;
     const update = `{${typename('DeviceStateUpdate')}"cursor":"cursor-of-about-the-usual-length-${of}","state":${state}${own}}`;
     const place = phase ? `,"extensions":{"stream":{"position":"${of}","cursor":"c${of}","key":"${device}"}}` : '';
     return `{"id":"${id}","type":"next","payload":{"data":{"deviceState":${update}}${place}}}`;
   };
+  const next = /telemetry\s*\(/.test(query) ? nextReadings : nextState;
   const stream: OpenStream = { socket, device, next };
   if (phase === 'live') socket.send(mark);
   else socket.send(next(version, new Date().toISOString()));
@@ -121,7 +129,16 @@ await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 
 createInterface({ input: process.stdin }).on('line', (line) => {
   void (async () => {
-    const { count, overMs = 0 } = JSON.parse(line) as { count: number; overMs?: number };
+    const {
+      count,
+      overMs = 0,
+      padding: wanted,
+    } = JSON.parse(line) as {
+      count: number;
+      overMs?: number;
+      padding?: number;
+    };
+    if (wanted !== undefined && wanted !== padding.length) padding = 'x'.repeat(wanted);
     for (let pushed = 0; pushed < count; pushed += 1) await pushToAll(overMs);
   })();
 });
