@@ -2,8 +2,14 @@
  * (c) Payloads from the gateway to many sockets, beside bare `ws` that broadcasts the same frames. The server is alone on one
  * core; what feeds it and what receives share the other.
  */
+import { composeServices } from '@apollo/composition';
+import { parse } from 'graphql';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { WebSocket } from 'ws';
 import { pause } from '../platform/lifecycle/wait.js';
+import { startHive } from './federation/hive.js';
 import { pinToCore, startProgram, type RunningProcess } from './process.js';
 import { quantile, ratio, round, type Section } from './section.js';
 import { pushedAt, startStreamingGateway, type StreamingGateway } from './streaming-gateway.js';
@@ -52,11 +58,13 @@ export async function measureFanOut(): Promise<Section> {
   for (const audience of audiences) {
     const ours = await gatewayFigures(audience);
     const bare = await bareFigures(audience.sockets, ours.frame);
+    const hive = audience.selection === own ? await hiveFramesPerSecond(audience) : undefined;
     const atTarget = await latenciesAt(audience, (audience.target * bare.framesPerSecond) / 2);
     rows.push([
       audience.name,
       ...[Math.round(ours.framesPerSecond), Math.round(bare.framesPerSecond)],
       ratio(ours.framesPerSecond, bare.framesPerSecond),
+      hive === undefined ? '–' : `${Math.round(hive).toLocaleString('en-US')} (${ratio(hive, bare.framesPerSecond)})`,
       ...[round(ours.cpuMicros), round(bare.cpuMicros), ratio(bare.cpuMicros, ours.cpuMicros)],
       ...[round(quantile(ours.latencies, 0.5)), round(quantile(ours.latencies, 0.99))],
       `${round(quantile(atTarget, 0.99))} (${audience.target * 100} %)`,
@@ -65,9 +73,10 @@ export async function measureFanOut(): Promise<Section> {
   const idle = await idleMemory();
   return {
     title: 'Fan-out of changes',
-    method: `The gateway alone on one core, in front of subgraphs that push ${burst} payloads into each open stream, again when all have arrived. Bare \`ws\` on the same core broadcasts the same frames. Receivers and the subgraphs, which put their payloads together by hand and execute nothing, share the other core; the processor time of the server for each frame stands beside. Latency is from when the subgraph makes a payload to the receiver, at half of the rate, and at half of what the target is (a part of the rate of bare \`ws\`): identical subscriptions get theirs all at once, different ones one after the other.`,
+    method: `The gateway alone on one core, in front of subgraphs that push ${burst} payloads into each open stream, again when all have arrived. Bare \`ws\` on the same core broadcasts the same frames; Hive Gateway, there too, has the same streams of the same subgraph. Receivers and the subgraphs, which put their payloads together by hand and execute nothing, share the other core; the processor time of the server for each frame stands beside. Latency is from when the subgraph makes a payload to the receiver, at half of the rate, and at half of what the target is (a part of the rate of bare \`ws\`): identical subscriptions get theirs all at once, different ones one after the other.`,
     columns: [
       ...['sockets', 'fleetgraph frames/s', 'bare ws frames/s', 'of bare ws'],
+      'Hive Gateway frames/s',
       ...['fleetgraph CPU µs a frame', 'bare ws CPU µs a frame', 'of bare ws', 'p50 ms', 'p99 ms'],
       'p99 ms at half of the target',
     ],
@@ -77,7 +86,7 @@ export async function measureFanOut(): Promise<Section> {
 }
 
 async function openAll(
-  { webSocketUrl }: StreamingGateway,
+  { webSocketUrl }: Pick<StreamingGateway, 'webSocketUrl'>,
   { sockets, selection, deviceOf }: Pick<Audience, 'sockets' | 'selection' | 'deviceOf'>,
 ): Promise<Sockets> {
   return subscribeMany({
@@ -132,6 +141,39 @@ async function latenciesOf(
     await pause(Math.max(0, intervalMs - (performance.now() - startedAt)));
   }
   return latencies;
+}
+
+/** The same subgraph's streams through Hive Gateway, which knows no other field of it. */
+async function hiveFramesPerSecond(audience: Audience): Promise<number> {
+  const source = await startProgram(program('stream-source'));
+  pinToCore(source.pid, 1);
+  const directory = await mkdtemp(join(tmpdir(), 'fleetgraph-bench-'));
+  try {
+    const supergraph = join(directory, 'supergraph.graphql');
+    await writeFile(supergraph, streamingSupergraph(source.hello['query'] ?? ''));
+    await using hive = await startHive(supergraph, 'streaming');
+    pinToCore(hive.pid, 0);
+    await using sockets = await openAll({ webSocketUrl: hive.url.replace(/^http/, 'ws') }, audience);
+    const receiver = receiveOn(sockets.sockets);
+    return await rate(receiver, audience.sockets, (count) => source.send(JSON.stringify({ count })), warmUp + 5);
+  } finally {
+    await source[Symbol.asyncDispose]();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** Of a subgraph that has the field of the benchmark alone. */
+function streamingSupergraph(url: string): string {
+  const typeDefs = parse(`
+    extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key"])
+    type Query { isThere: Boolean }
+    type Subscription { deviceState(deviceId: ID!): DeviceStateUpdate! }
+    type DeviceStateUpdate { cursor: String! state: DeviceState }
+    type DeviceState { version: Int! metrics: [MetricState!]! }
+    type MetricState { name: String! value: Int at: String! }`);
+  const { supergraphSdl, errors } = composeServices([{ name: 'query', url, typeDefs }]);
+  if (supergraphSdl === undefined) throw new Error((errors ?? []).map(({ message }) => message).join('\n'));
+  return supergraphSdl;
 }
 
 async function bareFigures(count: number, frame: string) {

@@ -43,7 +43,7 @@ async function open(options: Parameters<typeof subscribeMany>[0], index: number)
         socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload: options.payload(index) }));
       } else if (text.includes('"type":"ping"')) {
         socket.send('{"type":"pong"}');
-      } else if (text.includes('"type":"error"')) {
+      } else if (!begun && text.includes('"type":"error"')) {
         reject(new Error(text));
       } else if (!begun) {
         begun = true;

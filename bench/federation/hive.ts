@@ -6,12 +6,23 @@ import { fileURLToPath } from 'node:url';
 import { pause } from '../../platform/lifecycle/wait.js';
 
 const directory = fileURLToPath(new URL('../peers/hive', import.meta.url));
-/** Among what is installed, so that it finds what it imports. */
-const rustPlanner = `${directory}/node_modules/rust-planner.config.mjs`;
-const rustPlannerConfig = `import { defineConfig } from '@graphql-hive/gateway';
+/** How it is configured; `streaming` has it subscribe at the subgraph `query` over WebSocket. */
+const configs = {
+  javascript: `import { defineConfig } from '@graphql-hive/gateway';
+export const gatewayConfig = defineConfig({ supergraph: process.env.SUPERGRAPH });
+`,
+  rust: `import { defineConfig } from '@graphql-hive/gateway';
 import { unifiedGraphHandler } from '@graphql-hive/router-runtime';
 export const gatewayConfig = defineConfig({ supergraph: process.env.SUPERGRAPH, unifiedGraphHandler });
-`;
+`,
+  streaming: `import { defineConfig } from '@graphql-hive/gateway';
+const subscriptions = { kind: 'ws', location: '/graphql' };
+export const gatewayConfig = defineConfig({
+  supergraph: process.env.SUPERGRAPH,
+  transportEntries: { query: { options: { subscriptions } } },
+});
+`,
+} as const;
 const startDeadlineMs = 60_000;
 
 export interface RunningHive extends AsyncDisposable {
@@ -19,19 +30,31 @@ export interface RunningHive extends AsyncDisposable {
   readonly pid: number;
 }
 
-/** @param planner whose query planner it uses: its own in JavaScript, or that of Hive Router, in Rust. */
-export async function startHive(supergraphFile: string, planner: 'javascript' | 'rust'): Promise<RunningHive> {
+/** @param kind with its own query planner in JavaScript, with that of Hive Router in Rust, or for subscriptions. */
+export async function startHive(supergraphFile: string, kind: keyof typeof configs): Promise<RunningHive> {
   if (!existsSync(`${directory}/node_modules/@graphql-hive/gateway`))
     execFileSync('npm', ['install', '--no-audit', '--no-fund', '--no-package-lock'], {
       cwd: directory,
       stdio: 'inherit',
     });
-  writeFileSync(rustPlanner, rustPlannerConfig);
+  // Among what is installed, so that it finds what it imports.
+  const config = `${directory}/node_modules/${kind}.config.mjs`;
+  writeFileSync(config, configs[kind]);
   const port = await freePort();
-  const source = planner === 'rust' ? ['-c', rustPlanner] : [supergraphFile];
   const child = spawn(
     process.execPath,
-    ['node_modules/.bin/hive-gateway', 'supergraph', ...source, '-h', '127.0.0.1', '-p', String(port), '--fork', '1'],
+    [
+      'node_modules/.bin/hive-gateway',
+      'supergraph',
+      '-c',
+      config,
+      '-h',
+      '127.0.0.1',
+      '-p',
+      String(port),
+      '--fork',
+      '1',
+    ],
     {
       cwd: directory,
       env: { ...process.env, NODE_ENV: 'production', SUPERGRAPH: supergraphFile, LOG_LEVEL: 'error' },

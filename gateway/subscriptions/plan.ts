@@ -64,7 +64,7 @@ export function createSubscriptionPlanner(options: {
   supergraph: () => Supergraph;
   maxPlans?: number;
 }): PlanSubscription {
-  const plans = new LRUCache<string, SubscriptionPlan>({ max: options.maxPlans ?? 1_000 });
+  const plans = new LRUCache<string, Planned>({ max: options.maxPlans ?? 1_000 });
   const texts = new WeakMap<DocumentNode, string>();
   return (document, operationName, restriction) => {
     const supergraph = options.supergraph();
@@ -73,11 +73,29 @@ export function createSubscriptionPlanner(options: {
     const key = `${operationName ?? ''}\n${text}${restriction ? `\n${print(restriction.allowed)}` : ''}`;
     const known = plans.get(key);
     // A plan of a former supergraph must not be run on the new one.
-    if (known?.supergraph === supergraph) return known;
-    const made = plan(supergraph, document, operationName, restriction);
+    if (known?.supergraph === supergraph) return planOf(known);
+    const made = tryToPlan(supergraph, () => plan(supergraph, document, operationName, restriction));
     plans.set(key, made);
-    return made;
+    return planOf(made);
   };
+}
+
+/** The plan, or why there is none: to find that out is what costs, so it is not tried twice. */
+type Planned =
+  | { readonly supergraph: Supergraph; readonly plan: SubscriptionPlan }
+  | { readonly supergraph: Supergraph; readonly error: unknown };
+
+function tryToPlan(supergraph: Supergraph, work: () => SubscriptionPlan): Planned {
+  try {
+    return { supergraph, plan: work() };
+  } catch (error) {
+    return { supergraph, error };
+  }
+}
+
+function planOf(planned: Planned): SubscriptionPlan {
+  if ('error' in planned) throw planned.error;
+  return planned.plan;
 }
 
 function plan(

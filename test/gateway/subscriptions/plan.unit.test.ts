@@ -46,6 +46,27 @@ test('a new supergraph gets new plans', () => {
   expect(after.supergraph === second).toBe(true);
 });
 
+test('what can not be planned is planned once: the next who asks is told the same', () => {
+  let plans = 0;
+  const failing = {
+    ...first,
+    planner: {
+      ...first.planner,
+      buildQueryPlan(): never {
+        plans += 1;
+        throw new FleetgraphError('BAD_USER_INPUT', 'It takes too long to plan.');
+      },
+    },
+  };
+  let current = failing as typeof first;
+  const plan = createSubscriptionPlanner({ supergraph: () => current });
+  for (let asked = 0; asked < 3; asked += 1) expect(() => plan(joined, undefined)).toThrow('It takes too long');
+  expect(plans).toBe(1);
+  // Over another supergraph it may be otherwise.
+  current = second;
+  expect(plan(joined, undefined).supergraph === second).toBe(true);
+});
+
 test('plans that are not used make room', () => {
   const plan = createSubscriptionPlanner({ supergraph: () => first, maxPlans: 1 });
   const before = plan(joined, undefined);
