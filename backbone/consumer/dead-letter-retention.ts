@@ -1,5 +1,6 @@
 /** Forgets dead letters that were handled or discarded long ago. Those that nobody has looked at stay. */
 import { startRounds } from '../../platform/lifecycle/rounds.js';
+import { spreadMs } from '../../platform/lifecycle/wait.js';
 import type { Sql } from '../../platform/database/sql.js';
 import type { Logger } from '../../platform/observability/logger.js';
 
@@ -26,8 +27,7 @@ export function startDeadLetterRetention(options: { sql: Sql; log: Logger; busRe
       for (let count = batch; count === batch && !stopped.aborted; purged += count)
         count = await purgeSettledLetters(sql, keptDays, batch);
       if (purged > 0) log.info({ purged }, 'old dead letters forgotten');
-      // Spread, so that instances that started together do not purge together.
-      return hourMs * (0.75 + Math.random() / 2);
+      return spreadMs(hourMs);
     },
   });
 }

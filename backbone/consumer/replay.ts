@@ -12,7 +12,7 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { messageOf } from '../../platform/errors.js';
-import { backoffMs, pause } from '../../platform/lifecycle/wait.js';
+import { backoffMs, pause, spreadMs } from '../../platform/lifecycle/wait.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import type { BusRecord } from '../bus/event-bus.js';
 import { storable } from './dead-letters.js';
@@ -60,7 +60,7 @@ export function startReplays(options: {
   const loop = async (): Promise<void> => {
     let failures = 0;
     while (!stopped.signal.aborted) {
-      let waitMs = pollMs * (0.75 + Math.random() / 2);
+      let waitMs = spreadMs(pollMs);
       try {
         if (await replayNext()) waitMs = 0;
         failures = 0;

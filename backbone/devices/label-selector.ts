@@ -113,6 +113,19 @@ export function selectorMatcher(selector: DeviceSelector): (device: SelectableDe
     conditions.every((holds) => holds(device.labels));
 }
 
+/**
+ * The same for a device of which perhaps nothing but the id is known yet (`known` is null): then it is selected by its id alone, and not
+ * at all by a selector that asks for a type or labels.
+ */
+export function selectorMatcherById(
+  selector: DeviceSelector,
+): (id: string, known: Omit<SelectableDevice, 'id'> | null) => boolean {
+  const matches = selectorMatcher(selector);
+  const asksMore = selector.typeIds !== undefined || selector.labels !== undefined;
+  return (id, known) =>
+    known === null ? !asksMore && matches({ id, typeId: '', labels: {} }) : matches({ id, ...known });
+}
+
 function labelMatcher(condition: LabelCondition): (labels: SelectableDevice['labels']) => boolean {
   const { key } = condition;
   // Own properties only: a label may be called `constructor`.

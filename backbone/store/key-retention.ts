@@ -2,6 +2,7 @@
 import { purgeIdempotencyKeys, type IdempotencyTable } from './idempotency.js';
 import type { Sql } from '../../platform/database/sql.js';
 import { startRounds } from '../../platform/lifecycle/rounds.js';
+import { spreadMs } from '../../platform/lifecycle/wait.js';
 import type { Logger } from '../../platform/observability/logger.js';
 
 /** As the schemas of the subgraphs promise. */
@@ -18,8 +19,7 @@ export function startKeyRetention(options: { sql: Sql; log: Logger; table: Idemp
     async round() {
       const purged = await purgeIdempotencyKeys(sql, table, keptDays);
       if (purged > 0) log.info({ purged }, 'old idempotency keys forgotten');
-      // Spread, so that instances that started together do not purge together.
-      return hourMs * (0.75 + Math.random() / 2);
+      return spreadMs(hourMs);
     },
   });
 }

@@ -1,8 +1,6 @@
 /** The settings of the gateway's guards: what one request may ask for, and who decides. */
 import { z } from 'zod';
-
-const positiveInteger = z.coerce.number().int().positive();
-const flag = z.enum(['true', 'false', '1', '0']).transform((value) => value === 'true' || value === '1');
+import { flag, positiveInteger } from './value-kinds.js';
 
 /** `15000`, or `15000,reports=60000`: milliseconds for all, and for some by their names. */
 const timeouts = z

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import pg from 'pg';
-import { pause } from '../lifecycle/wait.js';
+import { settledWithin } from '../lifecycle/wait.js';
 import { connectionSettings } from './connection-settings.js';
 
 /** How long a server may take to close a connection that we have ended. */
@@ -18,9 +18,7 @@ export class DedicatedClient extends pg.Client {
 
   /** Ends it, come what may: a server that is gone without a word does not answer to this either. Never rejects. */
   async close(): Promise<void> {
-    const waiting = new AbortController();
-    await Promise.race([this.end().catch(() => undefined), pause(endTimeoutMs, waiting.signal)]);
-    waiting.abort();
+    await settledWithin(this.end(), endTimeoutMs);
     this.#socket.destroy();
   }
 }

@@ -1,5 +1,6 @@
 /** The narrow port of everything that writes SQL by hand: a pool, one connection in a transaction, or Prisma's transaction. */
 import type pg from 'pg';
+import { isReadTimeout } from './transient.js';
 
 /** Runs one statement with positional parameters (`$1`) and returns its rows. */
 export interface Sql {
@@ -63,11 +64,6 @@ export async function inTransaction<T>(
     client.release(broken);
     client.off('error', onLost);
   }
-}
-
-/** `query_timeout` has passed without an answer; the driver gives it no code. */
-function isReadTimeout(error: unknown): error is Error {
-  return error instanceof Error && error.message === 'Query read timeout';
 }
 
 /** First row of a statement that always returns one. */

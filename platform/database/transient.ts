@@ -21,15 +21,21 @@ const prisma = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P
 /** Prisma has no code of its own for most SQLSTATEs: it names them in the message alone. */
 const sqlStateInMessage = /\bCode: `([0-9A-Z]{5})`/;
 
+/** `query_timeout` has passed without an answer; the driver gives it no code. */
+export function isReadTimeout(error: unknown): error is Error {
+  return error instanceof Error && error.message === 'Query read timeout';
+}
+
 /** Whether the same call may succeed later: the database is away or busy, nothing is wrong with what was asked. */
 export function isTransientDatabaseError(error: unknown): boolean {
   for (let cause: unknown = error, depth = 0; cause !== undefined && cause !== null && depth < 5; depth += 1) {
     const named = cause instanceof Error ? sqlStateInMessage.exec(cause.message)?.[1] : undefined;
     for (const code of [codeOf(cause), named])
       if (code !== undefined && (network.has(code) || sqlState.test(code) || prisma.has(code))) return true;
+    if (isReadTimeout(cause)) return true;
     if (
       cause instanceof Error &&
-      /connection terminated|^timeout expired$|^query read timeout$|timeout exceeded when trying to connect|client has encountered a connection error|server closed the connection/i.test(
+      /connection terminated|^timeout expired$|timeout exceeded when trying to connect|client has encountered a connection error|server closed the connection/i.test(
         cause.message,
       )
     )

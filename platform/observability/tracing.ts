@@ -6,6 +6,7 @@
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, NodeTracerProvider, type SpanProcessor } from '@opentelemetry/sdk-trace-node';
+import { settledWithin } from '../lifecycle/wait.js';
 
 export interface TracingOptions {
   /** Root of a collector's OTLP/HTTP endpoint, e.g. `http://127.0.0.1:4318`; spans are posted to `/v1/traces` below it. */
@@ -38,14 +39,7 @@ export async function startTracing(options?: TracingOptions): Promise<Tracing> {
       : {}),
   });
   provider.register({ propagator: new W3CTraceContextPropagator() });
-  return {
-    async stop() {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, stopTimeoutMs)));
-      await Promise.race([provider.shutdown().catch(() => undefined), late]);
-      clearTimeout(timer);
-    },
-  };
+  return { stop: () => settledWithin(provider.shutdown(), stopTimeoutMs) };
 }
 
 /** Loaded where it is wanted: most processes of most installations have no collector. */

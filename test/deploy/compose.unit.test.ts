@@ -1,6 +1,7 @@
 /** docker-compose.yml against the code that it runs. */
 import { describe, expect, test } from 'vitest';
-import { roleNames, settings, readConfig } from '../../platform/config/config.js';
+import { readConfig, roleNames } from '../../platform/config/config.js';
+import { settings } from '../../platform/config/settings.js';
 import { exists, files, read } from '../docs/repository.js';
 import {
   compose,

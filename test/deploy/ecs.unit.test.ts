@@ -1,7 +1,8 @@
 /** The ECS template against the code, and against compose. */
 import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
-import { readConfig, roleNames, settings } from '../../platform/config/config.js';
+import { readConfig, roleNames } from '../../platform/config/config.js';
+import { settings } from '../../platform/config/settings.js';
 import { read, root } from '../docs/repository.js';
 import { rolesOf, serviceOf } from './deploy-world.js';
 import { container, containers, environmentOf, resource, roleContainers, template } from './ecs-world.js';

@@ -1,6 +1,7 @@
 /** What docs/operations.md says of metrics, settings, groups and sizes. */
 import { expect, test } from 'vitest';
-import { roleNames, settings } from '../../platform/config/config.js';
+import { roleNames } from '../../platform/config/config.js';
+import { settings } from '../../platform/config/settings.js';
 import { code, exists, files, prose, read, tableRows } from '../docs/repository.js';
 import { composeFiles, interpolated } from './deploy-world.js';
 

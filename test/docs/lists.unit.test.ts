@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { catalogue } from '../../backbone/events/catalogue.js';
 import { rejectionReasons } from '../../bridge/decoders/decoder.js';
-import { settings } from '../../platform/config/config.js';
+import { settings } from '../../platform/config/settings.js';
 import { errorCodes } from '../../platform/errors.js';
 import { scopes } from '../../platform/identity/identity.js';
 import { code, read, tableRows } from './repository.js';

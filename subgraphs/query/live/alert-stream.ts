@@ -4,7 +4,7 @@ import {
   labelsInJson,
   readSelector,
   selectorConditions,
-  selectorMatcher,
+  selectorMatcherById,
   type DeviceSelector,
 } from '../../../backbone/devices/label-selector.js';
 import type { Sql } from '../../../platform/database/sql.js';
@@ -64,17 +64,13 @@ function updateOf({ id, status, acknowledged, count }: AlertDocument, snapshot: 
 }
 
 function matcherOf({ severity, ruleId, deviceId, selector }: SelectedFilter): (alert: AlertChange) => boolean {
-  // A device that the registry has not told of yet has nothing but its id.
-  const selects = selectorMatcher(selector);
-  const asksMore = selector.typeIds !== undefined || selector.labels !== undefined;
+  const selects = selectorMatcherById(selector);
   const severities = severity ? new Set<string>(severity) : undefined;
   return (alert) =>
     (severities?.has(alert.severity) ?? true) &&
     (ruleId === null || ruleId === undefined || alert.ruleId === ruleId) &&
     (deviceId === null || deviceId === undefined || alert.deviceId === deviceId) &&
-    (alert.device === null
-      ? !asksMore && selects({ id: alert.deviceId, typeId: '', labels: {} })
-      : selects({ id: alert.deviceId, ...alert.device }));
+    selects(alert.deviceId, alert.device);
 }
 
 /** A page of the active alerts that match. */

@@ -5,7 +5,7 @@ import {
   labelsInJson,
   readSelector,
   selectorConditions,
-  selectorMatcher,
+  selectorMatcherById,
   type DeviceSelector,
 } from '../../../backbone/devices/label-selector.js';
 import type { Sql } from '../../../platform/database/sql.js';
@@ -150,13 +150,11 @@ export function deviceStatesStream(
 
 /** Whether a change is of a device that the filter matches. */
 export function matcherOf(filter: DeviceFilter, selector: DeviceSelector = {}): (change: Change<'device'>) => boolean {
-  // A device that the registry has not told of yet has nothing but its id.
-  const selects = selectorMatcher(selector);
-  const asksMore = selector.typeIds !== undefined || selector.labels !== undefined;
+  const selects = selectorMatcherById(selector);
   const ids = filter.deviceIds ? new Set(filter.deviceIds) : undefined;
   return ({ id, payload: { device } }) =>
     (ids?.has(id) ?? true) &&
-    (device === null ? !asksMore && selects({ id, typeId: '', labels: {} }) : selects({ id, ...device })) &&
+    selects(id, device) &&
     (filter.typeId === null || filter.typeId === undefined || device?.typeId === filter.typeId) &&
     (filter.labels ?? []).every(
       ({ key, value }) => device !== null && Object.hasOwn(device.labels, key) && device.labels[key] === value,

@@ -2,6 +2,7 @@
 import type pg from 'pg';
 import { sqlOf } from '../../../../platform/database/sql.js';
 import { startRounds } from '../../../../platform/lifecycle/rounds.js';
+import { spreadMs } from '../../../../platform/lifecycle/wait.js';
 import type { Logger } from '../../../../platform/observability/logger.js';
 import { expirePending, purgeDeliveries } from './claim.js';
 
@@ -30,7 +31,7 @@ export function startDeliveryRetention(options: { pool: pg.Pool; log: Logger; da
       const expired = await all(() => expirePending(sql, batch));
       const purged = await all(() => purgeDeliveries(sql, days, batch));
       if (expired + purged > 0) log.info({ expired, purged }, 'old deliveries to webhooks given up, forgotten');
-      return roundMs * (0.75 + Math.random() / 2);
+      return spreadMs(roundMs);
     },
   });
 }
