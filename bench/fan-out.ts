@@ -2,17 +2,12 @@
  * (c) Payloads from the gateway to many sockets, beside bare `ws` that broadcasts the same frames. The server is alone on one
  * core; what feeds it and what receives share the other.
  */
-import { composeServices } from '@apollo/composition';
-import { parse } from 'graphql';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { WebSocket } from 'ws';
 import { pause } from '../platform/lifecycle/wait.js';
-import { startHive } from './federation/hive.js';
 import { pinToCore, startProgram, type RunningProcess } from './process.js';
 import { quantile, ratio, round, type Section } from './section.js';
 import { pushedAt, startStreamingGateway, type StreamingGateway } from './streaming-gateway.js';
+import { startStreamingHive } from './streaming-hive.js';
 import { subscribeMany, type Sockets } from './subscribers.js';
 
 interface Audience {
@@ -143,37 +138,12 @@ async function latenciesOf(
   return latencies;
 }
 
-/** The same subgraph's streams through Hive Gateway, which knows no other field of it. */
+/** The same subgraph's streams through Hive Gateway. */
 async function hiveFramesPerSecond(audience: Audience): Promise<number> {
-  const source = await startProgram(program('stream-source'));
-  pinToCore(source.pid, 1);
-  const directory = await mkdtemp(join(tmpdir(), 'fleetgraph-bench-'));
-  try {
-    const supergraph = join(directory, 'supergraph.graphql');
-    await writeFile(supergraph, streamingSupergraph(source.hello['query'] ?? ''));
-    await using hive = await startHive(supergraph, 'streaming');
-    pinToCore(hive.pid, 0);
-    await using sockets = await openAll({ webSocketUrl: hive.url.replace(/^http/, 'ws') }, audience);
-    const receiver = receiveOn(sockets.sockets);
-    return await rate(receiver, audience.sockets, (count) => source.send(JSON.stringify({ count })), warmUp + 5);
-  } finally {
-    await source[Symbol.asyncDispose]();
-    await rm(directory, { recursive: true, force: true });
-  }
-}
-
-/** Of a subgraph that has the field of the benchmark alone. */
-function streamingSupergraph(url: string): string {
-  const typeDefs = parse(`
-    extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key"])
-    type Query { isThere: Boolean }
-    type Subscription { deviceState(deviceId: ID!): DeviceStateUpdate! }
-    type DeviceStateUpdate { cursor: String! state: DeviceState }
-    type DeviceState { version: Int! metrics: [MetricState!]! }
-    type MetricState { name: String! value: Int at: String! }`);
-  const { supergraphSdl, errors } = composeServices([{ name: 'query', url, typeDefs }]);
-  if (supergraphSdl === undefined) throw new Error((errors ?? []).map(({ message }) => message).join('\n'));
-  return supergraphSdl;
+  await using server = await startStreamingHive();
+  await using sockets = await openAll(server, audience);
+  const push = (count: number): void => server.source.send(JSON.stringify({ count }));
+  return await rate(receiveOn(sockets.sockets), audience.sockets, push, warmUp + 5);
 }
 
 async function bareFigures(count: number, frame: string) {
