@@ -33,6 +33,7 @@ import { awaitSubgraphs, type SubgraphsAwaited } from './supergraph/await-subgra
 import { fixedSupergraph, type SupergraphSource } from './supergraph/supergraph-source.js';
 import { createRunningSupergraph } from './supergraph/running-supergraph.js';
 import { createSubscriptionEngine } from './subscriptions/engine.js';
+import { planSubscription } from './subscriptions/plan.js';
 import { createUpstreams } from './subscriptions/upstream.js';
 import { addGraphQLRoute } from './transports/http.js';
 import type { HttpStreams } from './transports/http-streams.js';
@@ -132,7 +133,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       const knownOperations =
         graph.persistedOperations === undefined ? undefined : await readKnownOperations(graph.persistedOperations);
       const operations = createOperations({
-        ...{ supergraph: current, prepare: executor.prepare.bind(executor), metrics },
+        ...{ supergraph: current, prepare: executor.prepare.bind(executor), planSubscription, metrics },
         guards: createGuards(graph, knownOperations),
       });
       const executeOnce = createExecuteOnce({
@@ -180,7 +181,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         log,
       });
       stopFollowing = running.follow(source, async (next, signal) => {
-        const switched = await operations.warmUp(next, signal);
+        const switched = await operations.warmUp(next, signal, { subscribedTo: engine.documents() });
         return () => {
           switched();
           void engine.reload();

@@ -7,23 +7,20 @@ import { FleetgraphError, messageOf } from '../../platform/errors.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import type { Subgraphs } from '../execution/subgraphs/subgraph.js';
 import type { GatewayMetrics } from '../gateway-metrics.js';
-import type { Restriction } from '../execution/restriction.js';
 import type { GatewayContext } from '../request-context.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { createEventExecutor } from './execute-event.js';
 import { Member, type MemberEvents, type Subscriber } from './member.js';
 import { sharingKey } from './normalise.js';
 import type { QueueLimits } from './payload-queue.js';
-import { createSubscriptionPlanner } from './plan.js';
+import type { SubscriptionPlan } from './plan.js';
 import { SharedStream, type StreamServices } from './shared-stream.js';
 import type { StreamIdentity } from './stream-events.js';
 import type { Upstreams } from './upstream.js';
 
 export interface SubscriptionRequest {
-  readonly document: DocumentNode;
-  /** What of it the client may not see. Whoever shares a stream may see the same. */
-  readonly restriction?: Restriction | undefined;
-  readonly operationName: string | undefined;
+  /** As the client may run it. Whoever shares a stream may see the same. */
+  readonly plan: SubscriptionPlan;
   readonly variables: Readonly<Record<string, unknown>>;
   readonly context: GatewayContext;
   /** Begins behind this cursor, whatever the operation says. */
@@ -48,9 +45,11 @@ export interface Subscription {
 export interface SubscriptionEngine {
   /**
    * Begins a subscription. Payloads, the end and failures come to the subscriber, never before this returns.
-   * @throws FleetgraphError or GraphQLError with a code: the operation can't be planned or its variables don't fit.
+   * @throws FleetgraphError BAD_USER_INPUT: its variables don't fit.
    */
   subscribe(request: SubscriptionRequest, subscriber: Subscriber): Subscription;
+  /** What is being subscribed to, each document once. */
+  documents(): ReadonlySet<DocumentNode>;
   /**
    * There is a new supergraph. What it allows goes on, by a new plan where that is another; the rest ends with what `readmit`
    * throws. Resolves when all streams have been looked at.
@@ -58,13 +57,13 @@ export interface SubscriptionEngine {
   reload(): Promise<void>;
 }
 
-/** What a stream would be let in with now. @throws an error with a code: not any more. */
+/** By which plan a stream would be let in now. @throws an error with a code: not any more. */
 export type Readmit = (stream: {
   readonly document: DocumentNode;
   readonly operationName: string | undefined;
   readonly variables: Readonly<Record<string, unknown>>;
   readonly identity: GatewayContext['identity'];
-}) => Pick<SubscriptionRequest, 'document' | 'restriction'>;
+}) => SubscriptionPlan;
 
 export interface SubscriptionEngineOptions {
   readonly supergraph: () => Supergraph;
@@ -82,7 +81,6 @@ export interface SubscriptionEngineOptions {
 
 export function createSubscriptionEngine(options: SubscriptionEngineOptions): SubscriptionEngine {
   const { metrics, formatError, queueLimits = { payloads: 1_000, bytes: 4_194_304 } } = options;
-  const planSubscription = createSubscriptionPlanner(options);
   const streams = new Map<string, SharedStream>();
   const streamOf = new WeakMap<Member, SharedStream>();
 
@@ -166,16 +164,14 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
     const { plan, variables } = stream.identity;
     if (plan.supergraph === options.supergraph()) return;
     const operationName = plan.operation.name?.value;
-    const { document, restriction } = options.readmit({
-      ...{ document: plan.document, operationName, variables, identity: stream.context?.identity },
-    });
-    stream.adopt(planSubscription(document, operationName, restriction));
+    const { identity } = stream.context ?? {};
+    stream.adopt(options.readmit({ document: plan.document, operationName, variables, identity }));
   };
 
   return {
     reload,
-    subscribe({ document, operationName, restriction, variables: given, context, since }, subscriber) {
-      const plan = planSubscription(document, operationName, restriction);
+    documents: () => new Set([...streams.values()].map(({ identity }) => identity.plan.document)),
+    subscribe({ plan, variables: given, context, since }, subscriber) {
       const { resumption, normalised } = plan;
       const { variableDefinitions = [] } = plan.operation;
       const { errors } = getVariableValues(plan.supergraph.apiSchema, variableDefinitions, given, { maxErrors: 5 });

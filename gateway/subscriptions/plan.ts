@@ -1,6 +1,6 @@
 /**
  * From a subscription operation to a plan: which subgraph to subscribe to with which document (`primary`), and what to
- * fetch for each event (`rest`). Plans depend on the operation alone and are kept.
+ * fetch for each event (`rest`). Plans depend on the operation alone; transports/operations.ts keeps them.
  */
 import { operationFromDocument } from '@apollo/federation-internals';
 import type { FetchNode, PlanNode } from '@apollo/query-planner';
@@ -16,7 +16,6 @@ import {
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from 'graphql';
-import { LRUCache } from 'lru-cache';
 import { FleetgraphError } from '../../platform/errors.js';
 import { refuseUnsupported } from '../execution/refuse-unsupported.js';
 import type { Restriction } from '../execution/restriction.js';
@@ -53,56 +52,16 @@ export interface Resumption {
 /** Name of the variable for `since` in the document of a resumption. */
 export const sinceVariable = 'fleetgraph_since';
 
-export type PlanSubscription = (
+/**
+ * Plans a validated subscription.
+ * @param restriction what of it is not to be sent
+ * @throws FleetgraphError BAD_USER_INPUT or GraphQLError if there is no plan for it; FORBIDDEN or UNAUTHENTICATED if nothing is left of it.
+ */
+export function planSubscription(
   document: DocumentNode,
   operationName: string | undefined,
-  restriction?: Restriction,
-) => SubscriptionPlan;
-
-/** @returns a function that plans validated documents, and throws FleetgraphError BAD_USER_INPUT for what can't be planned. */
-export function createSubscriptionPlanner(options: {
-  supergraph: () => Supergraph;
-  maxPlans?: number;
-}): PlanSubscription {
-  const plans = new LRUCache<string, Planned>({ max: options.maxPlans ?? 1_000 });
-  const texts = new WeakMap<DocumentNode, string>();
-  return (document, operationName, restriction) => {
-    const supergraph = options.supergraph();
-    const text = texts.get(document) ?? print(document);
-    texts.set(document, text);
-    const key = `${operationName ?? ''}\n${text}${restriction ? `\n${print(restriction.allowed)}` : ''}`;
-    const known = plans.get(key);
-    // A plan of a former supergraph must not be run on the new one.
-    if (known?.supergraph === supergraph) return planOf(known);
-    const made = tryToPlan(supergraph, () => plan(supergraph, document, operationName, restriction));
-    plans.set(key, made);
-    return planOf(made);
-  };
-}
-
-/** The plan, or why there is none: to find that out is what costs, so it is not tried twice. */
-type Planned =
-  | { readonly supergraph: Supergraph; readonly plan: SubscriptionPlan }
-  | { readonly supergraph: Supergraph; readonly error: unknown };
-
-function tryToPlan(supergraph: Supergraph, work: () => SubscriptionPlan): Planned {
-  try {
-    return { supergraph, plan: work() };
-  } catch (error) {
-    return { supergraph, error };
-  }
-}
-
-function planOf(planned: Planned): SubscriptionPlan {
-  if ('error' in planned) throw planned.error;
-  return planned.plan;
-}
-
-function plan(
   supergraph: Supergraph,
-  document: DocumentNode,
-  operationName: string | undefined,
-  restriction: Restriction | undefined,
+  restriction?: Restriction,
 ): SubscriptionPlan {
   const client = getOperationAST(document, operationName);
   if (!client) throw new FleetgraphError('BAD_USER_INPUT', 'The document has no operation of that name.');
@@ -137,6 +96,8 @@ function plan(
     resumption,
   };
 }
+
+export type PlanSubscription = typeof planSubscription;
 
 /** The planner has no answer to a root field that may not be there; neither has a client. */
 function refuseConditionalRoot({ selectionSet }: OperationDefinitionNode): void {

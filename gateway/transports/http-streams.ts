@@ -118,11 +118,9 @@ export function createHttpStreams(options: HttpStreamsOptions): HttpStreams {
 
   const subscribe = (stream: HttpStream, known: KnownOperation, { operation, context, since }: Admitted): void => {
     if (!context.identity) throw new FleetgraphError('UNAUTHENTICATED', 'Send "Authorization: Bearer <token>".');
-    const { operationName, variables } = operation;
-    const { restriction } = known.admit(context.identity, variables);
-    stream.follow(
-      engine.subscribe({ document: known.document, restriction, operationName, variables, context, since }, stream),
-    );
+    const { variables } = operation;
+    const plan = known.admit(context.identity, variables).subscriptionPlan();
+    stream.follow(engine.subscribe({ plan, variables, context, since }, stream));
   };
 
   const answerTo = async (

@@ -6,6 +6,7 @@ import {
   getOperationAST,
   Kind,
   OperationTypeNode,
+  print,
   type DocumentNode,
   type GraphQLError,
   type OperationDefinitionNode,
@@ -16,6 +17,7 @@ import type { Executor, PreparedOperation } from '../execution/executor.js';
 import type { Restriction } from '../execution/restriction.js';
 import type { Guards, OperationGuard } from '../guards/guards.js';
 import { cacheObserver, type CacheObserver, type GatewayMetrics } from '../gateway-metrics.js';
+import type { PlanSubscription, SubscriptionPlan } from '../subscriptions/plan.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { createOperationCache, type CacheBounds } from './operation-cache.js';
 
@@ -42,13 +44,11 @@ export interface KnownOperation {
   planFor(identity: Identity | undefined): void;
 }
 
+/** Planned when it is first wanted. What can't be planned throws why, each time the same: it is not tried twice, since trying is what costs. */
 export interface Admitted {
-  readonly restriction: Restriction | undefined;
-  /**
-   * Planned and compiled when it is first wanted. Not for subscriptions.
-   * @throws why it can't be, each time the same: it is not tried twice, since trying is what costs.
-   */
+  /** Of a query or mutation. */
   readonly prepared: () => PreparedOperation;
+  readonly subscriptionPlan: () => SubscriptionPlan;
 }
 
 /** @returns the operation, or what is wrong with it. @throws FleetgraphError if it may not run. */
@@ -58,6 +58,9 @@ interface Variant extends Admitted {
   readonly identity: Identity | undefined;
   readonly isPlanned: () => boolean;
 }
+
+/** What it takes to plan an operation, for those who may see what is left of it. */
+type Plan<Planned> = (restriction: Restriction | undefined) => Planned;
 
 interface KnownDocument {
   readonly document: DocumentNode;
@@ -72,7 +75,13 @@ export interface Operations {
    * Others are served in between.
    * @returns has all of that found once the supergraph is the current one; to be called then.
    */
-  warmUp(next: Supergraph, signal: AbortSignal, forMs?: number): Promise<() => void>;
+  warmUp(next: Supergraph, signal: AbortSignal, options?: WarmUpOptions): Promise<() => void>;
+}
+
+export interface WarmUpOptions {
+  /** What streams are open of: clients may have asked for it once, and use it all the time. */
+  readonly subscribedTo?: Iterable<DocumentNode>;
+  readonly forMs?: number;
 }
 
 /** Callers that may see different parts of one operation. */
@@ -83,6 +92,7 @@ const warmUpMs = 10_000;
 export function createOperations(options: {
   supergraph: () => Supergraph;
   prepare: Executor['prepare'];
+  planSubscription: PlanSubscription;
   guards: Guards;
   cache?: CacheBounds;
   metrics?: GatewayMetrics;
@@ -91,10 +101,10 @@ export function createOperations(options: {
   const seen = metrics && cacheObserver(metrics, 'operations');
   const planned = metrics && cacheObserver(metrics, 'plans');
   const kept = createOperationCache<KnownDocument>(options.cache, seen);
-  const prepare: Executor['prepare'] = (...given) => {
+  const timed = <Plan>(plan: () => Plan): Plan => {
     const end = metrics?.planSeconds.startTimer();
     try {
-      return options.prepare(...given);
+      return plan();
     } finally {
       end?.();
     }
@@ -129,7 +139,9 @@ export function createOperations(options: {
     const made = knownOperation({
       ...{ document, operation, planned },
       guard: guards.guard(document, operation, supergraph),
-      prepare: (restriction) => prepare(document, operationName, supergraph, restriction),
+      prepare: (restriction) => timed(() => options.prepare(document, operationName, supergraph, restriction)),
+      planSubscription: (restriction) =>
+        timed(() => options.planSubscription(document, operationName, supergraph, restriction)),
     });
     found.operations.set(operationName, made);
     return made;
@@ -140,7 +152,7 @@ export function createOperations(options: {
     if (!('document' in made)) return undefined;
     for (const [name, { planners }] of former.operations) {
       const operation = operationIn(made, name);
-      if (!operation.isSubscription) for (const identity of planners()) operation.planFor(identity);
+      for (const identity of planners()) operation.planFor(identity);
     }
     return made;
   };
@@ -150,10 +162,10 @@ export function createOperations(options: {
       const found = documentOf(query);
       return 'document' in found ? operationIn(found, operationName) : found;
     },
-    async warmUp(next, signal, forMs = warmUpMs) {
+    async warmUp(next, signal, { subscribedTo = [], forMs = warmUpMs } = {}) {
       const until = performance.now() + forMs;
       const ready: [string, KnownDocument][] = [];
-      for (const text of kept.used()) {
+      for (const text of new Set([...kept.used(), ...[...subscribedTo].map(textOf)])) {
         if (signal.aborted || performance.now() > until) break;
         const former = kept.peek(text);
         if (!former) continue;
@@ -178,49 +190,44 @@ async function turn(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** The text by which an operation is known. */
+export function textOf(document: DocumentNode): string {
+  return document.loc?.source.body ?? print(document);
+}
+
 function knownOperation({
   document,
   operation,
   guard,
   planned,
   prepare,
+  planSubscription,
 }: {
   document: DocumentNode;
   operation: OperationDefinitionNode;
   guard: OperationGuard;
   planned: CacheObserver | undefined;
-  prepare: (restriction: Restriction | undefined) => PreparedOperation;
+  prepare: Plan<PreparedOperation>;
+  planSubscription: Plan<SubscriptionPlan>;
 }): KnownOperation {
+  const isSubscription = operation.operation === OperationTypeNode.SUBSCRIPTION;
   const variants = new Map<string, Variant>();
   const variantFor = (identity: Identity | undefined): Variant => {
     const { variant, restriction } = guard.restrictionFor(identity);
     const known = variants.get(variant);
     if (known) return known;
-    let prepared: PreparedOperation | undefined;
-    let failure: { readonly error: unknown } | undefined;
+    const prepared = once(() => prepare(restriction), planned);
+    const subscriptionPlan = once(() => planSubscription(restriction), planned);
     const made: Variant = {
-      ...{ restriction, identity, isPlanned: () => prepared !== undefined },
-      prepared() {
-        if (prepared || failure) planned?.hit();
-        else planned?.miss();
-        if (failure) throw failure.error;
-        try {
-          return (prepared ??= prepare(restriction));
-        } catch (error) {
-          failure = { error };
-          throw error;
-        }
-      },
+      ...{ identity, prepared, subscriptionPlan },
+      isPlanned: () => (isSubscription ? subscriptionPlan : prepared).hasValue(),
     };
     if (variants.size >= maxVariants) variants.clear();
     variants.set(variant, made);
     return made;
   };
   return {
-    document,
-    operation,
-    guard,
-    isSubscription: operation.operation === OperationTypeNode.SUBSCRIPTION,
+    ...{ document, operation, guard, isSubscription },
     asksForSchemaOnly: operation.selectionSet.selections.every(
       (selection) => selection.kind === Kind.FIELD && selection.name.value.startsWith('__'),
     ),
@@ -229,6 +236,29 @@ function knownOperation({
       return variantFor(identity);
     },
     planners: () => [...variants.values()].filter(({ isPlanned }) => isPlanned()).map(({ identity }) => identity),
-    planFor: (identity) => void variantFor(identity).prepared(),
+    planFor(identity) {
+      const { prepared, subscriptionPlan } = variantFor(identity);
+      if (isSubscription) subscriptionPlan();
+      else prepared();
+    },
   };
+}
+
+/** Works when it is first wanted; afterwards gives what came of that, or throws it. */
+function once<Value>(work: () => Value, seen: CacheObserver | undefined): (() => Value) & { hasValue(): boolean } {
+  let outcome: { readonly value: Value } | { readonly error: unknown } | undefined;
+  const get = (): Value => {
+    if (outcome) seen?.hit();
+    else {
+      seen?.miss();
+      try {
+        outcome = { value: work() };
+      } catch (error) {
+        outcome = { error };
+      }
+    }
+    if ('error' in outcome) throw outcome.error;
+    return outcome.value;
+  };
+  return Object.assign(get, { hasValue: () => outcome !== undefined && 'value' in outcome });
 }

@@ -291,10 +291,10 @@ export class Connection implements OperationConnection, SocketFollower {
   }
 
   begin(wish: Wish, context: GatewayContext, since: string | undefined, subscriber: Subscriber): Subscription {
-    const { operation, operationName, variables } = wish;
-    const { identity } = context;
-    const admitted = admitAgain(this.#options.findOperation, { ...wish, document: operation.document, identity });
-    return this.#options.engine.subscribe({ ...admitted, operationName, variables, context, since }, subscriber);
+    const { findOperation, engine } = this.#options;
+    const { operation, variables } = wish;
+    const plan = admitAgain(findOperation, { ...wish, document: operation.document, identity: context.identity });
+    return engine.subscribe({ plan, variables, context, since }, subscriber);
   }
 
   contextOf({ extensions }: Wish): Promise<GatewayContext> {

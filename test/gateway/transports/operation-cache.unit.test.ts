@@ -1,7 +1,7 @@
-import { buildSchema, parse, print } from 'graphql';
+import { buildSchema, parse, print, type DocumentNode } from 'graphql';
 import { expect, test } from 'vitest';
 import { createOperationCache } from '../../../gateway/transports/operation-cache.js';
-import { createOperations } from '../../../gateway/transports/operations.js';
+import { createOperations, type Operations } from '../../../gateway/transports/operations.js';
 import type { Guards } from '../../../gateway/guards/guards.js';
 import type { Supergraph } from '../../../gateway/supergraph/supergraph.js';
 
@@ -30,6 +30,18 @@ function supergraphOf(sdl: string): Supergraph {
   return { apiSchema: buildSchema(sdl) } as Supergraph;
 }
 
+const schema = 'type Query { a: Int b: Int } type Subscription { a: Int b: Int }';
+
+/** Has it planned, as whoever runs it does. */
+function run(operations: Operations, query: string): DocumentNode {
+  const found = operations.find({ query, operationName: undefined });
+  if (!('admit' in found)) throw new Error('It is not valid.');
+  const admitted = found.admit(undefined, {});
+  if (found.isSubscription) admitted.subscriptionPlan();
+  else admitted.prepared();
+  return found.document;
+}
+
 /** Guards that let everything through. */
 function guardsThat(read: Guards['parse']): Guards {
   return {
@@ -42,17 +54,26 @@ function guardsThat(read: Guards['parse']): Guards {
   };
 }
 
+/** Planners of every operation, each of which is told to `plan`. */
+function plannersThat(plan: (document: DocumentNode) => void) {
+  const made = (document: DocumentNode) => {
+    plan(document);
+    return {} as never;
+  };
+  return { prepare: made, planSubscription: made };
+}
+
 /** Operations whose parsing is counted. */
 function counted() {
   let parsed = 0;
-  let current = supergraphOf('type Query { a: Int }');
+  let current = supergraphOf(schema);
   const guards = guardsThat((text) => {
     parsed += 1;
     return parse(text);
   });
   const operations = createOperations({
     supergraph: () => current,
-    prepare: () => ({}) as never,
+    ...plannersThat(() => undefined),
     guards,
     cache: bounds,
   });
@@ -80,60 +101,56 @@ test('a thousand texts that come once cost the clients that were there nothing',
   expect(parsed()).toBe(1_001);
 });
 
-test('what can not be planned is not planned again for the next who asks', () => {
-  let plans = 0;
-  const supergraph = supergraphOf('type Query { a: Int }');
-  const operations = createOperations({
-    supergraph: () => supergraph,
-    prepare() {
-      plans += 1;
-      throw new Error('it takes too long');
-    },
-    ...{ guards: guardsThat((text) => parse(text)), cache: bounds },
-  });
-  const run = () => {
-    const found = operations.find({ query: '{ a }', operationName: undefined });
-    return 'admit' in found && found.admit(undefined, {}).prepared();
-  };
-  expect(run).toThrow('it takes too long');
-  expect(run).toThrow('it takes too long');
-  expect(plans).toBe(1);
-});
+test.for(['{ a }', 'subscription { a }'])(
+  'what can not be planned is not planned again for the next who asks: %s',
+  (query) => {
+    let plans = 0;
+    let supergraph = supergraphOf(schema);
+    const operations = createOperations({
+      supergraph: () => supergraph,
+      ...plannersThat(() => {
+        plans += 1;
+        throw new Error('it takes too long');
+      }),
+      ...{ guards: guardsThat((text) => parse(text)), cache: bounds },
+    });
+    for (let asked = 0; asked < 3; asked += 1) expect(() => run(operations, query)).toThrow('it takes too long');
+    expect(plans).toBe(1);
+    // Over another supergraph it may be otherwise.
+    supergraph = { ...supergraph };
+    expect(() => run(operations, query)).toThrow('it takes too long');
+    expect(plans).toBe(2);
+  },
+);
 
-test('what clients use is planned for the next supergraph before it is there, what came once is not', async () => {
-  let current = supergraphOf('type Query { a: Int b: Int }');
+test('what clients use is planned for the next supergraph before it is there, what came once is not, unless a stream is open of it', async () => {
+  let current = supergraphOf(schema);
   const planned: string[] = [];
   const operations = createOperations({
     supergraph: () => current,
-    prepare(document) {
-      planned.push(print(document));
-      return {} as never;
-    },
+    ...plannersThat((document) => planned.push(print(document).replaceAll(/\s+/g, ' '))),
     ...{ guards: guardsThat((text) => parse(text)), cache: bounds },
   });
-  const run = (query: string): void => {
-    const found = operations.find({ query, operationName: undefined });
-    if ('admit' in found) found.admit(undefined, {}).prepared();
-  };
-  for (const query of ['{ a }', '{ a }', '{ b }']) run(query);
+  for (const query of ['{ a }', '{ a }', '{ b }', 'subscription { b }']) run(operations, query);
+  const followed = run(operations, 'subscription { a }');
   planned.length = 0;
-  const next = supergraphOf('type Query { a: Int b: Int c: Int }');
-  const switched = await operations.warmUp(next, new AbortController().signal);
-  expect(planned).toEqual(['{\n  a\n}']);
-  run('{ a }');
+  const next = supergraphOf(schema);
+  const switched = await operations.warmUp(next, new AbortController().signal, { subscribedTo: [followed] });
+  expect(planned).toEqual(['{ a }', 'subscription { a }']);
+  run(operations, '{ a }');
   current = next;
   switched();
-  run('{ a }');
-  expect(planned).toHaveLength(1);
-  run('{ b }');
+  for (const query of ['{ a }', 'subscription { a }']) run(operations, query);
   expect(planned).toHaveLength(2);
+  for (const query of ['{ b }', 'subscription { b }']) run(operations, query);
+  expect(planned).toHaveLength(4);
 });
 
 test('a warm-up that takes too long, or is not wanted any more, leaves the rest to be planned when it is asked for', async () => {
   const { operations, find, parsed } = counted();
   for (const query of ['{ a }', '{ a }', '{ b: a }', '{ b: a }']) find(query);
   const before = parsed();
-  await operations.warmUp(supergraphOf('type Query { a: Int }'), new AbortController().signal, -1);
-  await operations.warmUp(supergraphOf('type Query { a: Int }'), AbortSignal.abort());
+  await operations.warmUp(supergraphOf(schema), new AbortController().signal, { forMs: -1 });
+  await operations.warmUp(supergraphOf(schema), AbortSignal.abort());
   expect(parsed()).toBe(before);
 });

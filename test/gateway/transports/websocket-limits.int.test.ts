@@ -106,10 +106,11 @@ async function serveAlone(limits: Partial<WebSocketLimits>) {
     httpServer,
     engine: {
       subscribe: () => ({ resume() {}, renew() {}, leave() {}, cursor: () => undefined }),
+      documents: () => new Set(),
       reload: async () => undefined,
     },
     findOperation: () =>
-      ({ document: parse('subscription { anything }'), isSubscription: true, admit: () => ({}) }) as never,
+      ({ document: parse('subscription { anything }'), isSubscription: true, admit: () => ({ subscriptionPlan: () => ({}) }) }) as never,
     executeOnce: async () => ({ text: '{}', hasData: false, errors: [] }),
     createContext: async () => ({ identity, forwarded: {} }),
     formatError: (formatted) => formatted,
