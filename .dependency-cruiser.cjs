@@ -1,5 +1,7 @@
 /** Dependencies point down only: services -> backbone -> platform. See docs/architecture.md. */
 const services = '^(gateway|bridge|subgraphs/[^/]+|workers/[^/]+)/';
+/** Of the gateway, from the top: each may use those below it. */
+const gatewayLayers = ['gateway.ts', 'transports/', 'guards/', 'subscriptions/', 'execution/', 'supergraph/'];
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
@@ -25,6 +27,13 @@ module.exports = {
       from: { path: services },
       to: { path: services, pathNot: '^$1/' },
     },
+    ...gatewayLayers.slice(1).map((layer, above) => ({
+      name: 'gateway-points-down',
+      comment: 'See gateway/README.md.',
+      severity: 'error',
+      from: { path: `^gateway/${layer}` },
+      to: { path: `^gateway/(${gatewayLayers.slice(0, above + 1).join('|')})` },
+    })),
     {
       name: 'nobody-imports-the-composition-root',
       severity: 'error',

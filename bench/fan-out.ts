@@ -7,7 +7,7 @@ import { pause } from '../platform/lifecycle/wait.js';
 import { pinToCore, startProgram, type RunningProcess } from './process.js';
 import { quantile, ratio, round, type Section } from './section.js';
 import { pushedAt, startStreamingGateway, type StreamingGateway } from './streaming-gateway.js';
-import { startStreamingHive } from './streaming-hive.js';
+import { startStreamingHive, startStreamingMercurius, type StreamingPeer } from './streaming-peers.js';
 import { subscribeMany, type Sockets } from './subscribers.js';
 
 interface Audience {
@@ -53,13 +53,16 @@ export async function measureFanOut(): Promise<Section> {
   for (const audience of audiences) {
     const ours = await gatewayFigures(audience);
     const bare = await bareFigures(audience.sockets, ours.frame);
-    const hive = audience.selection === own ? await hiveFramesPerSecond(audience) : undefined;
+    const hive = await peerFramesPerSecond(startStreamingHive, audience);
+    const mercurius = await peerFramesPerSecond(startStreamingMercurius, audience);
     const atTarget = await latenciesAt(audience, (audience.target * bare.framesPerSecond) / 2);
     rows.push([
       audience.name,
       ...[Math.round(ours.framesPerSecond), Math.round(bare.framesPerSecond)],
       ratio(ours.framesPerSecond, bare.framesPerSecond),
-      hive === undefined ? '–' : `${Math.round(hive).toLocaleString('en-US')} (${ratio(hive, bare.framesPerSecond)})`,
+      ...[hive, mercurius].map(
+        (peer) => `${Math.round(peer).toLocaleString('en-US')} (${ratio(peer, bare.framesPerSecond)})`,
+      ),
       ...[round(ours.cpuMicros), round(bare.cpuMicros), ratio(bare.cpuMicros, ours.cpuMicros)],
       ...[round(quantile(ours.latencies, 0.5)), round(quantile(ours.latencies, 0.99))],
       `${round(quantile(atTarget, 0.99))} (${audience.target * 100} %)`,
@@ -68,10 +71,10 @@ export async function measureFanOut(): Promise<Section> {
   const idle = await idleMemory();
   return {
     title: 'Fan-out of changes',
-    method: `The gateway alone on one core, in front of subgraphs that push ${burst} payloads into each open stream, again when all have arrived. Bare \`ws\` on the same core broadcasts the same frames; Hive Gateway, there too, has the same streams of the same subgraph. Receivers and the subgraphs, which put their payloads together by hand and execute nothing, share the other core; the processor time of the server for each frame stands beside. Latency is from when the subgraph makes a payload to the receiver, at half of the rate, and at half of what the target is (a part of the rate of bare \`ws\`): identical subscriptions get theirs all at once, different ones one after the other.`,
+    method: `The gateway alone on one core, in front of subgraphs that push ${burst} payloads into each open stream, again when all have arrived. Bare \`ws\` on the same core broadcasts the same frames; Hive Gateway and Mercurius' gateway, there too, have the same streams of the same subgraph. Receivers and the subgraphs, which put their payloads together by hand and execute nothing, share the other core; the processor time of the server for each frame stands beside. Latency is from when the subgraph makes a payload to the receiver, at half of the rate, and at half of what the target is (a part of the rate of bare \`ws\`): identical subscriptions get theirs all at once, different ones one after the other.`,
     columns: [
       ...['sockets', 'fleetgraph frames/s', 'bare ws frames/s', 'of bare ws'],
-      'Hive Gateway frames/s',
+      ...['Hive Gateway frames/s', 'Mercurius frames/s'],
       ...['fleetgraph CPU µs a frame', 'bare ws CPU µs a frame', 'of bare ws', 'p50 ms', 'p99 ms'],
       'p99 ms at half of the target',
     ],
@@ -138,9 +141,9 @@ async function latenciesOf(
   return latencies;
 }
 
-/** The same subgraph's streams through Hive Gateway. */
-async function hiveFramesPerSecond(audience: Audience): Promise<number> {
-  await using server = await startStreamingHive();
+/** The same subgraph's streams through another gateway. */
+async function peerFramesPerSecond(start: () => Promise<StreamingPeer>, audience: Audience): Promise<number> {
+  await using server = await start();
   await using sockets = await openAll(server, audience);
   const push = (count: number): void => server.source.send(JSON.stringify({ count }));
   return await rate(receiveOn(sockets.sockets), audience.sockets, push, warmUp + 5);

@@ -1,11 +1,10 @@
 /** Hive Gateway as a process to measure beside: installed on first use into a folder of its own. */
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { pause } from '../../platform/lifecycle/wait.js';
+import { installPeer } from '../install-peer.js';
 
-const directory = fileURLToPath(new URL('../peers/hive', import.meta.url));
 /** How it is configured; `streaming` has it subscribe at the subgraph `query` over WebSocket. */
 const configs = {
   javascript: `import { defineConfig } from '@graphql-hive/gateway';
@@ -20,6 +19,7 @@ const subscriptions = { kind: 'ws', location: '/graphql' };
 export const gatewayConfig = defineConfig({
   supergraph: process.env.SUPERGRAPH,
   transportEntries: { query: { options: { subscriptions } } },
+  propagateHeaders: { fromClientToSubgraphs: () => ({ authorization: 'Bearer any' }) },
 });
 `,
 } as const;
@@ -32,11 +32,7 @@ export interface RunningHive extends AsyncDisposable {
 
 /** @param kind with its own query planner in JavaScript, with that of Hive Router in Rust, or for subscriptions. */
 export async function startHive(supergraphFile: string, kind: keyof typeof configs): Promise<RunningHive> {
-  if (!existsSync(`${directory}/node_modules/@graphql-hive/gateway`))
-    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--no-package-lock'], {
-      cwd: directory,
-      stdio: 'inherit',
-    });
+  const directory = installPeer('hive');
   // Among what is installed, so that it finds what it imports.
   const config = `${directory}/node_modules/${kind}.config.mjs`;
   writeFileSync(config, configs[kind]);

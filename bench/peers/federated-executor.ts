@@ -9,7 +9,7 @@ import { createExecutor, type PreparedOperation } from '../../gateway/execution/
 import { createSubgraphs } from '../../gateway/execution/subgraphs/subgraphs.js';
 import { createGatewayMetrics } from '../../gateway/gateway-metrics.js';
 import { buildSupergraph } from '../../gateway/supergraph/supergraph.js';
-import { answerOf } from '../../gateway/transports/answer.js';
+import { answerOf } from '../../gateway/execution/response/answer.js';
 import { createLogger } from '../../platform/observability/logger.js';
 
 const [file = '', mode] = process.argv.slice(2);

@@ -20,7 +20,7 @@ import { FleetgraphError, messageOf } from '../../platform/errors.js';
 import type { GatewayContext } from '../request-context.js';
 import { clientNames } from '../supergraph/separate-names.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
-import { presentError, type FormatError } from '../transports/present-error.js';
+import { presentError, type FormatError } from '../present-error.js';
 import { createCachePolicy } from './cache-policy.js';
 import { compilePlan } from './plan/compile-plan.js';
 import { refuseUnsupported } from './refuse-unsupported.js';

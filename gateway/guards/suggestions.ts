@@ -2,7 +2,7 @@
  * "Did you mean …?" tells the schema to whoever guesses at it, where introspection does not. Validation is asked not to suggest;
  * what coerces variables is not asked, so whatever is told goes through here.
  */
-import type { FormatError } from '../transports/present-error.js';
+import type { FormatError } from '../present-error.js';
 
 export function withoutSuggestions(format: FormatError): FormatError {
   return (formatted, error) => {

@@ -11,8 +11,8 @@ import type { Run, Step } from '../execution/run.js';
 import { batchEntities } from '../execution/subgraphs/batch-entities.js';
 import type { Subgraphs } from '../execution/subgraphs/subgraph.js';
 import { clientNames } from '../supergraph/separate-names.js';
-import { answerOf } from '../transports/answer.js';
-import type { FormatError } from '../transports/present-error.js';
+import { answerOf } from '../execution/response/answer.js';
+import type { FormatError } from '../present-error.js';
 import type { UpstreamEvent } from './event-frame.js';
 import type { SubscriptionPlan } from './plan.js';
 

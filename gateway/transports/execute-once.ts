@@ -5,9 +5,9 @@ import type { Executor, PreparedOperation } from '../execution/executor.js';
 import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
 import { boundedErrors } from '../guards/max-errors.js';
-import { answerOf, type Answer } from './answer.js';
+import { answerOf, type Answer } from '../execution/response/answer.js';
 import type { KnownOperation } from './operations.js';
-import { presentError, type FormatError } from './present-error.js';
+import { presentError, type FormatError } from '../present-error.js';
 
 export interface OnceRequest {
   readonly operation: KnownOperation;

@@ -11,14 +11,14 @@ import type { ParseJson } from '../guards/json.js';
 import type { KnownOperations } from '../guards/known-operations.js';
 import { cacheObserver, type GatewayMetrics } from '../gateway-metrics.js';
 import type { FetchTiming, GatewayContext } from '../request-context.js';
-import { answerOf, type Answer } from './answer.js';
+import { answerOf, type Answer } from '../execution/response/answer.js';
 import { createAnswerTypes, plainJson, type AnswerType } from './answer-type.js';
 import type { ExecuteOnce } from './execute-once.js';
 import { parametersOfBody, parametersOfUrl, type HttpParameters } from './http-request.js';
 import type { FindOperation, KnownOperation } from './operations.js';
 import { serverTiming } from './server-timing.js';
 import { createPersistedQueries } from './persisted-queries.js';
-import { presentError, type FormatError } from './present-error.js';
+import { presentError, type FormatError } from '../present-error.js';
 
 /** By which Apollo Sandbox asks for the plan of an operation. */
 const planHeader = 'apollo-expose-query-plan';

@@ -16,7 +16,7 @@ import type { ExecuteOnce } from './execute-once.js';
 import { HttpStream, type StreamFormat } from './http-stream.js';
 import { multipart } from './multipart.js';
 import type { FindOperation, KnownOperation } from './operations.js';
-import { presentError, type FormatError } from './present-error.js';
+import { presentError, type FormatError } from '../present-error.js';
 import { sse } from './sse.js';
 import {
   httpOperationOf,

@@ -1,6 +1,6 @@
 /** What subgraphs say went wrong: told to clients as it is only where the gateway is set to do so. */
 import type { GraphQLFormattedError } from 'graphql';
-import type { FormatError } from '../../transports/present-error.js';
+import type { FormatError } from '../../present-error.js';
 
 /** The cause of a failure that a subgraph has told of, as opposed to one of the gateway's own. No Error: a stack costs, and says nothing. */
 export class ErrorOfSubgraph {

@@ -29,7 +29,7 @@ import type { GatewayMetrics } from '../../gateway-metrics.js';
 import { admitAgain } from '../admit-again.js';
 import type { ExecuteOnce } from '../execute-once.js';
 import type { FindOperation } from '../operations.js';
-import { presentError, type FormatError } from '../present-error.js';
+import { presentError, type FormatError } from '../../present-error.js';
 import { closeReason, tryAgainLater, type ClientSocket, type SocketFollower } from './client-socket.js';
 import { SocketOperation, type OperationConnection, type Wish } from './socket-operation.js';
 

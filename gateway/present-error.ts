@@ -1,6 +1,6 @@
 /** How the error that an operation ends with is told to its client. */
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
-import { messageOf } from '../../platform/errors.js';
+import { messageOf } from '../platform/errors.js';
 
 export type FormatError = (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError;
 
