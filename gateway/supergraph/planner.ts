@@ -1,12 +1,13 @@
 /**
  * The query planner, with what is known to go wrong in it put right before and after it: chained-requirements.ts,
- * required-arguments.ts, resolvable-keys.ts, separate-names.ts, split-fetches.ts, whole-representations.ts, and operations that no subgraph has an answer to.
+ * executable-directives.ts, required-arguments.ts, resolvable-keys.ts, separate-names.ts, split-fetches.ts, whole-representations.ts, and operations that no subgraph has an answer to.
  */
 import { Supergraph as FederatedSupergraph, type Operation, type SelectionSet } from '@apollo/federation-internals';
 import { QueryPlanner, type QueryPlan } from '@apollo/query-planner';
-import { GraphQLError, parse, type DocumentNode } from 'graphql';
+import { GraphQLError, type DocumentNode } from 'graphql';
 import { adaptPlan } from './adapt-plan.js';
 import { doubleChainedRequirements } from './chained-requirements.js';
+import { directiveDefaults, writeOutDefaults } from './executable-directives.js';
 import { separateRequiredArguments } from './required-arguments.js';
 import { resolvableKeysFirst } from './resolvable-keys.js';
 import { whatFieldsNeed } from './what-fields-need.js';
@@ -27,8 +28,8 @@ export interface Planner {
  * @param supportedFeatures what the supergraph may ask of whoever runs it.
  * @param timeoutMs how long one operation may take, and the process stand still for it.
  */
-export function createPlanner(supergraphSdl: string, supportedFeatures: Set<string>, timeoutMs: number): Planner {
-  const original = resolvableKeysFirst(parse(supergraphSdl, { noLocation: true }));
+export function createPlanner(supergraph: DocumentNode, supportedFeatures: Set<string>, timeoutMs: number): Planner {
+  const original = resolvableKeysFirst(supergraph);
   const chained = doubleChainedRequirements(original);
   const required = separateRequiredArguments(chained.document);
   // A field that only stand-ins are required of now, or only a double requires, is external for nothing, which validation would refuse.
@@ -55,9 +56,10 @@ export function createPlanner(supergraphSdl: string, supportedFeatures: Set<stri
     }
   };
   const names = namesOfPlanner(required.document);
+  const defaults = directiveDefaults(supergraph);
   const needs = whatFieldsNeed(required.document);
   return {
-    separateNames: (document) => separateNames(keepObjects(document), names),
+    separateNames: (document) => separateNames(keepObjects(writeOutDefaults(document, defaults)), names),
     buildQueryPlan(operation) {
       const queryPlan = plan(operation);
       if (!queryPlan.node && operation.rootKind !== 'subscription' && selectsData(operation.selectionSet))

@@ -4,8 +4,9 @@ import {
   Supergraph as FederatedSupergraph,
   type Schema,
 } from '@apollo/federation-internals';
-import type { GraphQLSchema } from 'graphql';
+import { parse, type GraphQLSchema } from 'graphql';
 import { messageOf, StartupError } from '../../platform/errors.js';
+import { freeExecutableDirectives } from './executable-directives.js';
 import { createPlanner, type Planner } from './planner.js';
 
 export interface Supergraph {
@@ -44,10 +45,11 @@ export function buildSupergraph(supergraphSdl: string, planningTimeoutMs = 2_000
 }
 
 function build(supergraphSdl: string, planningTimeoutMs: number): Supergraph {
-  const federated = FederatedSupergraph.build(supergraphSdl, { supportedFeatures: features });
+  const document = freeExecutableDirectives(parse(supergraphSdl, { noLocation: true }));
+  const federated = FederatedSupergraph.build(document, { supportedFeatures: features });
   const federatedApiSchema = federated.apiSchema();
   return {
-    planner: createPlanner(supergraphSdl, features, planningTimeoutMs),
+    planner: createPlanner(document, features, planningTimeoutMs),
     subgraphUrls: new Map(federated.subgraphsMetadata().map(({ name, url }) => [name, url])),
     supergraphSchema: federated.schema.toGraphQLJSSchema(),
     apiSchema: federatedApiSchema.toGraphQLJSSchema(),

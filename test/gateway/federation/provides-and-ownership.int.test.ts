@@ -51,6 +51,19 @@ describe('@provides', () => {
     expect(graph.requests.map(({ subgraph }) => subgraph)).toEqual(['stock']);
   });
 
+  test.each([
+    ['{ valve { id price } }', ['price']],
+    ['{ valve { id cost: price bore } }', ['price']],
+    ['{ valve { ... on Valve { price } ... { maker { name } } } }', ['price', 'name']],
+    ['{ valve { id bore } }', []],
+  ])('of what could come along only what is wanted is asked for: %s', async (query, wanted) => {
+    await graph.compare(query);
+    const [request, ...others] = graph.requests;
+    expect([request?.subgraph, others]).toEqual(['stock', []]);
+    const asked = ['price', 'name', 'city', 'country'].filter((field) => request?.query.includes(field));
+    expect(asked).toEqual(wanted);
+  });
+
   test('what does not come along on another path is', async () => {
     await graph.compare('{ motors { price title maker { name } } }');
     expect(new Set(graph.requests.map(({ subgraph }) => subgraph))).toEqual(new Set(['stock', 'shop', 'makers']));

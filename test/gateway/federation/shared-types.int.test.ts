@@ -191,3 +191,65 @@ describe('a value of an enum that clients may not see', () => {
     expect(errors).toHaveLength(1);
   });
 });
+
+describe('members of a union that one subgraph alone knows, below values that several have', () => {
+  let graph: Federation;
+  const step: Thing = { __typename: 'Step', label: 'close' };
+  const turn: Thing = { __typename: 'Turn', degrees: 90 };
+  const wait: Thing = { __typename: 'Wait', seconds: 5 };
+  const note: Thing = { __typename: 'Note', id: 'n', text: 'done' };
+  const plan = (...steps: Thing[]): Thing => ({ __typename: 'Plan', steps });
+  const valve: Thing = { __typename: 'Valve', id: 'v', plan: plan(step, turn), timed: plan(step, wait) };
+  const clock: Thing = { __typename: 'Valve', id: 'c', plan: plan(step, wait), timed: plan(wait) };
+
+  beforeAll(async () => {
+    graph = await startFederation({
+      subgraphs: {
+        moves: `
+          type Query { valve: Valve both: Valve @shareable report: Report }
+          type Valve @key(fields: "id") { id: ID! plan: Plan @shareable }
+          type Plan @shareable { steps: [Action!]! }
+          type Report @shareable { lines: [Line!]! }
+          union Action = Step | Turn
+          union Line = Step | Turn | Note
+          type Step @shareable { label: String }
+          type Turn { degrees: Int }
+          type Note { id: ID! text: String }`,
+        waits: `
+          type Query { clock: Valve both: Valve @shareable }
+          type Valve @key(fields: "id") { id: ID! plan: Plan @shareable timed: Plan }
+          type Plan @shareable { steps: [Action!]! }
+          type Report @shareable { lines: [Line!]! }
+          union Action = Step | Wait
+          union Line = Step
+          type Step @shareable { label: String }
+          type Wait { seconds: Int }`,
+      },
+      data: {
+        roots: {
+          ...{ valve, clock, both: { ...valve, plan: plan(step) } },
+          report: { __typename: 'Report', lines: [step, turn, note] },
+        },
+        entities: [valve, clock],
+      },
+    });
+  });
+  afterAll(() => graph[Symbol.asyncDispose]());
+
+  const every = '__typename ... on Step { label } ... on Turn { degrees } ... on Wait { seconds }';
+
+  test.each(['valve', 'clock', 'both'])('are asked of the subgraph that gives the value: %s', async (root) => {
+    await graph.compare(`{ ${root} { plan { steps { ${every} } } } }`);
+  });
+
+  test('that subgraph is not asked in vain, and no other in its place', async () => {
+    await graph.compare('{ valve { plan { steps { __typename ... on Wait { seconds } } } } }');
+    expect(graph.requests.map(({ subgraph }) => subgraph)).toEqual(['moves']);
+  });
+
+  test('of another value, of that which gives it', () =>
+    graph.compare(`{ valve { timed { steps { ${every} } } plan { steps { ... on Turn { degrees } } } } }`));
+
+  test('where no entity leads to the value, there is no other subgraph to ask', () =>
+    graph.compare('{ report { lines { __typename ... on Turn { degrees } ... on Note { id text } } } }'));
+});
