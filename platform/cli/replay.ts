@@ -1,5 +1,6 @@
 /** `fleetgraph replay`: rebuilds a projection, on the database itself, while fleetgraph runs. */
 import { join } from 'node:path';
+import { replayable, type ReplayableProjection } from '../../workers/projector/replay/rebuilding.js';
 import { replayProjection } from '../../workers/projector/replay/replay.js';
 import { readConfig } from '../config/config.js';
 import { runningDatabaseUrl } from '../embedded/postgres.js';
@@ -23,7 +24,7 @@ export async function replay(options: { readonly projection: string; readonly fr
         console.log(`${sofar} read`);
       },
     });
-    const what = options.projection === 'rollups' ? 'readings' : 'events';
+    const what = replayable[options.projection as ReplayableProjection];
     console.log(
       `${options.projection} is rebuilt of ${read} ${what}${mended === undefined ? '' : `; ${mended} rows were otherwise than before`}.`,
     );

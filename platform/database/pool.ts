@@ -3,9 +3,9 @@ import { codeOf } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 import { connectionSettings } from './connection-settings.js';
 
-/** bigint and numeric counts come back as bigint, never as a lossy number; timestamps as Date; json parsed. */
-const types = new pg.TypeOverrides();
-types.setTypeParser(pg.types.builtins.INT8, (value) => BigInt(value));
+/** bigint comes back as bigint, never as text or a lossy number; timestamps as Date; json parsed. Of every connection alike. */
+export const columnTypes = new pg.TypeOverrides();
+columnTypes.setTypeParser(pg.types.builtins.INT8, (value) => BigInt(value));
 
 /**
  * A pool of connections. A lost idle connection is logged, not thrown: the next query opens another.
@@ -18,7 +18,7 @@ export function createPool(options: { url: string; size: number; applicationName
     application_name: options.applicationName,
     idle_in_transaction_session_timeout: 60_000,
     ...connectionSettings,
-    types,
+    types: columnTypes,
   });
   pool.on('error', (error) => {
     // A server that stops in the moment in which the pool has closed its connections is no news.

@@ -32,7 +32,9 @@ interface FoldedProjection {
   readonly followed?: { readonly entity: 'command' | 'alert' | 'twin'; readonly version: 'revision' | 'version' };
 }
 
-export const foldedProjections: Readonly<Record<Exclude<ReplayableProjection, 'rollups'>, FoldedProjection>> = {
+export const foldedProjections: Readonly<
+  Record<Exclude<ReplayableProjection, 'rollups' | 'states'>, FoldedProjection>
+> = {
   registry: {
     ...{
       table: 'devices',

@@ -9,6 +9,7 @@ export const replayable = {
   rules: 'events',
   twins: 'events',
   rollups: 'readings',
+  states: 'readings',
 } as const;
 export type ReplayableProjection = keyof typeof replayable;
 

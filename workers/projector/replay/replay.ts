@@ -1,24 +1,28 @@
 /**
- * Rebuilds a projection beside the live one, in the schema `replay`, and switches over in one transaction.
+ * Rebuilds a projection beside the live one, in the schema `replay`, and switches over in one transaction; the states of devices one
+ * by one (rebuild-states.ts).
  * Invariants: until that transaction commits, the live one is as if nobody had tried, whenever the process is killed; what is
  * written meanwhile is in the rebuilt one when it does. One replay at a time: a session lock, on the connection that does the
  * work, so that who has lost the lock can't switch. No transaction that writes is long: the relay publishes nothing that is
  * newer than the oldest one that writes.
  */
 import pg from 'pg';
+import { columnTypes } from '../../../platform/database/pool.js';
 import { sqlOf, type Sql } from '../../../platform/database/sql.js';
 import { codeOf, FleetgraphError } from '../../../platform/errors.js';
 import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
 import { replayable, type Replay, type ReplayableProjection, type Replayed } from './rebuilding.js';
 import { foldedProjections, rebuildFromEvents } from './rebuild-from-events.js';
 import { rebuildRollups } from './rebuild-rollups.js';
+import { rebuildStates } from './rebuild-states.js';
 
 export interface ReplayOptions {
   readonly databaseUrl: string;
   /** One of `replayable`. */
   readonly projection: string;
   /**
-   * Rollups: those of this hour and later are rebuilt, the others kept; default: as far as there are readings. The others: what has
+   * Rollups: those of this hour and later are rebuilt, the others kept; default: as far as there are readings. States: metrics that
+   * have had a reading since then; default: all. The others: what has
    * an event since then is rebuilt, of all of its events, and the rest kept; default: everything.
    */
   readonly from?: Date;
@@ -72,9 +76,11 @@ export async function replayProjection(options: ReplayOptions): Promise<Replayed
     };
     await replay.patiently(removeLeftovers);
     const replayed =
-      projection === 'rollups'
-        ? await rebuildRollups(replay, options.telemetryRetentionDays)
-        : await rebuildFromEvents(replay, foldedProjections[projection]);
+      projection === 'states'
+        ? await rebuildStates(replay)
+        : projection === 'rollups'
+          ? await rebuildRollups(replay, options.telemetryRetentionDays)
+          : await rebuildFromEvents(replay, foldedProjections[projection]);
     await second.query('ROLLBACK');
     await replay.patiently(removeLeftovers);
     return replayed;
@@ -126,6 +132,7 @@ function connection(databaseUrl: string): pg.Client {
     connectionString: databaseUrl,
     application_name: 'fleetgraph-replay',
     keepAlive: true,
+    types: columnTypes,
   });
   client.on('error', () => undefined);
   return client;

@@ -27,6 +27,7 @@ const tables: Readonly<Record<ReplayableProjection, readonly string[]>> = {
   rules: ['rules'],
   twins: ['device_twins'],
   rollups: ['rollups_1m', 'rollups_1h'],
+  states: ['device_states'],
 };
 
 let database: TestDatabase;
@@ -57,6 +58,13 @@ async function store<T extends DomainEventType>(
   );
   revisions.set(stream, expectedRevision + 1);
   return event as Event<DomainEventType>;
+}
+
+function definition(ruleId: string, version: number): EventData<'io.fleetgraph.rule.created.v1'> {
+  return {
+    ...{ ruleId, version, name: 'Hot', enabled: version > 1, severity: 'CRITICAL', selector: {}, actions: [] },
+    condition: { when: `celsius > ${80 + version}`, terms: [] },
+  };
 }
 
 /** One device's whole story; `time` is that of its events. */
@@ -99,6 +107,8 @@ async function story(device: string, time = new Date()): Promise<readonly Event<
       { ...{ commandId: command, deviceId: device } },
       time,
     ),
+    await store(`rule-${rule}`, 'io.fleetgraph.rule.created.v1', definition(rule, 1), time),
+    await store(`rule-${rule}`, 'io.fleetgraph.rule.updated.v1', definition(rule, 2), time),
     await store(
       `alert-${alert}`,
       'io.fleetgraph.alert.raised.v1',
@@ -148,7 +158,7 @@ const oids = async (projection: ReplayableProjection): Promise<unknown> =>
 const leftovers = async (): Promise<number> =>
   (await database.pool.query(`SELECT 1 FROM pg_namespace WHERE nspname = 'replay'`)).rowCount ?? 0;
 
-test.each(['registry', 'commands', 'alerts', 'twins'] as const)(
+test.each(['registry', 'commands', 'alerts', 'rules', 'twins'] as const)(
   '%s: rebuilt is as the live one, which is written all the time; an event that it has not had is not in it',
   async (projection) => {
     for (let device = 0; device < 40; device += 1) await apply(await story(`${projection}-${device}`));
@@ -218,13 +228,14 @@ test('what was wrong is mended, clients are told of it, and with --from the rest
   expect((await replay('twins')).mended).toBe(1);
 });
 
-test('rollups: rebuilt of the readings, while more are stored, late ones too; older ones are kept', async () => {
+/** Stores readings of a device, of two metrics: the newest `ageMs` ago, one a second. */
+function telemetry() {
   const options = {
     ...{ pool: database.pool, partitions: createReadingPartitions(database), retentionDays: 30, maxFutureMs: 60_000 },
     ...{ metrics: createProjectorMetrics(new Registry()), log: silentLog },
   };
   const now = Date.now();
-  const send = (device: string, ageMs: number, count: number) =>
+  return (device: string, ageMs: number, count: number) =>
     applyTelemetry(options, [
       makeEvent({
         ...{ source: '/bridge', type: 'io.fleetgraph.telemetry.received.v1', subject: device, tenant },
@@ -238,6 +249,11 @@ test('rollups: rebuilt of the readings, while more are stored, late ones too; ol
         },
       }),
     ]);
+}
+
+test('rollups: rebuilt of the readings, while more are stored, late ones too; older ones are kept', async () => {
+  const now = Date.now();
+  const send = telemetry();
   for (let device = 0; device < 8; device += 1) {
     await send(`r${device}`, 0, 900);
     await send(`r${device}`, 3 * 86_400_000, 300);
@@ -268,6 +284,62 @@ test('rollups: rebuilt of the readings, while more are stored, late ones too; ol
   expect(await contents('rollups')).toEqual(live);
   expect(await leftovers()).toBe(0);
   await expect(replay('rollups', new Date(now - 40 * 86_400_000))).rejects.toThrow('kept for 30 days');
+});
+
+test('states: the last readings are found again in the series, while more come; presence stays, and clients are told', async () => {
+  const send = telemetry();
+  const hour = 3_600_000;
+  // More devices than are looked at together, one of them with a metric that has been silent for long.
+  const devices = Array.from({ length: 230 }, (_, index) => `s${String(index).padStart(3, '0')}`);
+  for (const device of devices) await send(device, 0, 30);
+  await send('s000', 50 * hour, 30);
+  await send('s001', hour, 30);
+  const states = async (): Promise<readonly { id: string; metrics: object; presence: unknown }[]> => {
+    const { rows } = await database.pool.query<{ id: string; metrics: object; presence: unknown }>(
+      `SELECT device_id AS id, metrics, jsonb_build_array(online, presence_session, last_seen) AS presence
+       FROM projections.device_states WHERE device_id LIKE 's___' ORDER BY 1`,
+    );
+    return rows;
+  };
+  await database.pool.query(
+    `UPDATE projections.device_states SET online = true, presence_session = 7 WHERE device_id = 's002'`,
+  );
+  const live = await states();
+  expect(await replay('states')).toMatchObject({ mended: 0 });
+  expect(await states()).toEqual(live);
+
+  const wrong = `jsonb_set(metrics, '{celsius,value}', '"wrong"') || '{"never": {"at": 1, "value": 1}}'`;
+  await database.pool.query(`UPDATE projections.device_states SET metrics = ${wrong} WHERE device_id BETWEEN 's000' AND 's019'`);
+  await database.pool.query(`UPDATE projections.device_states SET metrics = '{}' WHERE device_id = 's220'`);
+  let written = 0;
+  const during: Promise<unknown>[] = [];
+  const { read, mended } = await replay('states', undefined, async () => {
+    written += 1;
+    during.push(send('during', -written, 5));
+    await Promise.all(during);
+  });
+  expect(written).toBeGreaterThan(1);
+  expect([read, mended]).toEqual([expect.any(Number), 21]);
+  expect(read).toBeGreaterThanOrEqual(2 * devices.length);
+  expect(await states()).toEqual(live);
+  const { rows: changes } = await database.pool.query<{ id: string; seq: string; payload: object }>(
+    `SELECT entity_id AS id, payload FROM projections.changes WHERE entity = 'device' AND entity_id IN ('s003', 's100') ORDER BY seq DESC`,
+  );
+  expect(changes.map(({ id }) => id)).toEqual(['s003', 's100', 's003']);
+  expect(changes[0]?.payload).toMatchObject({ state: { version: '2', metrics: live[3]?.metrics }, readings: [] });
+
+  // With --from, what is older stays as it is, right or wrong.
+  await database.pool.query(`UPDATE projections.device_states SET metrics = ${wrong} WHERE device_id = 's010'`);
+  expect(await replay('states', new Date(Date.now() - hour))).toMatchObject({ mended: 1 });
+  const [mendedOne] = (await states()).filter(({ id }) => id === 's010');
+  expect(mendedOne?.metrics).toEqual({ ...live[10]?.metrics, never: { at: 1, value: 1 } });
+  expect(await replay('states')).toMatchObject({ mended: 1 });
+
+  // A state that is gone comes back of what is known.
+  await database.pool.query(`DELETE FROM projections.device_states WHERE device_id = 's004'`);
+  expect(await replay('states')).toMatchObject({ mended: 1 });
+  const [again] = (await states()).filter(({ id }) => id === 's004');
+  expect(again?.metrics).toEqual(live[4]?.metrics);
 });
 
 test('refuses what can not be, and two at once; one that dies leaves the live one as it is, and its remains go', async () => {
