@@ -42,6 +42,8 @@ const memoryPauseMs = 4_000;
 const burst = 10;
 const rounds = 13;
 const arrivalDeadlineMs = 60_000;
+/** Between two payloads while its sockets are opened. */
+const peerPushMs = 1_000;
 /** In which a peer sends what is still on its way. */
 const peerSettleMs = 2_000;
 /** The first rounds compile; they are not counted. */
@@ -147,7 +149,7 @@ async function latenciesOf(
 async function peerFramesPerSecond(start: () => Promise<StreamingPeer>, audience: Audience): Promise<number> {
   await using server = await start();
   // Where a stream is shared without a snapshot, who comes second gets nothing until something happens.
-  const happening = setInterval(() => server.source.send('{"count":1}'), 100);
+  const happening = setInterval(() => server.source.send('{"count":1}'), peerPushMs);
   await using sockets = await openAll(server, audience);
   clearInterval(happening);
   await pause(peerSettleMs);

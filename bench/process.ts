@@ -37,8 +37,13 @@ export async function startProgram(
     send: (message) => child.stdin.write(`${message}\n`),
     async ask(message) {
       const answered = new Promise<string>((resolve, reject) => {
-        child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString()));
-        child.once('exit', (code, signal) => reject(new Error(`${file} ended with ${String(code ?? signal)}`)));
+        const failed = (code: number | null, signal: string | null): void =>
+          reject(new Error(`${file} ended with ${String(code ?? signal)}`));
+        child.once('exit', failed);
+        child.stdout.once('data', (chunk: Buffer) => {
+          child.off('exit', failed);
+          resolve(chunk.toString());
+        });
       });
       child.stdin.write(`${message}\n`);
       return JSON.parse(await answered) as Readonly<Record<string, unknown>>;

@@ -62,6 +62,8 @@ export const reading = z.object({ metric: metricName, at: epochMs, value: metric
 
 /** What every event of an alert says. `by` is the envelope's actor. */
 const alert = { alertId: id, ruleId: id, deviceId: id, at: dateTime };
+/** That of the alert, by which webhooks select. Not in events from before they all said it. */
+const severity = ruleSeverity.optional();
 /** What the effects of an alert need: the rule as it was when the alert was raised. */
 const alertRule = { ruleName: z.string(), severity: ruleSeverity, actions: ruleActions };
 
@@ -154,22 +156,25 @@ const domainEvents = {
     ...{ ...alert, ...alertRule, readings: z.array(reading), count: z.int().positive() },
   }),
   /** The rule fired again while its alert was open. */
-  'io.fleetgraph.alert.repeated.v1': z.object({ ...alert, readings: z.array(reading), count: z.int().positive() }),
+  'io.fleetgraph.alert.repeated.v1': z.object({
+    ...{ ...alert, severity, readings: z.array(reading), count: z.int().positive() },
+  }),
   /** The rule has recovered, too often of late: the alert stays open until it has been calm until then. */
-  'io.fleetgraph.alert.held.v1': z.object({ ...alert, until: dateTime }),
+  'io.fleetgraph.alert.held.v1': z.object({ ...alert, severity, until: dateTime }),
   'io.fleetgraph.alert.cleared.v1': z.object({
     ...{ ...alert, ...alertRule, readings: z.array(reading), count: z.int().positive() },
     cause: z.enum(['CONDITION', 'RULE_CHANGED', 'RULE_DELETED', 'DEVICE_GONE', 'BY_HAND']),
     comment: z.string().optional(),
   }),
   'io.fleetgraph.alert.acknowledged.v1': z.object({ ...alert, ...alertRule, comment: z.string().optional() }),
-  'io.fleetgraph.alert.commented.v1': z.object({ ...alert, text: z.string() }),
+  'io.fleetgraph.alert.commented.v1': z.object({ ...alert, severity, text: z.string() }),
   /** An action of the rule could not be done, and never can. `actionIndex`: its place among the actions, from 0. */
   'io.fleetgraph.alert.action-failed.v1': z.object({
     ...{
       alertId: id,
       ruleId: id,
       deviceId: id,
+      severity,
       actionIndex: z.int().nonnegative(),
       kind: z.string(),
       error: z.string(),

@@ -90,8 +90,8 @@ export function decide(alert: Alert | undefined, input: AlertInput): readonly Al
         : [];
     case 'acknowledge': {
       if (alert.acknowledgedAt !== null) return [];
-      const { ruleName, severity, actions } = alert;
-      const data = { ruleName, severity, actions: [...actions], ...noted(input.comment) };
+      const { ruleName, actions } = alert;
+      const data = { ruleName, actions: [...actions], ...noted(input.comment) };
       return [{ ...fact(alert, 'io.fleetgraph.alert.acknowledged.v1', input.atMs, data), actor: input.by }];
     }
     case 'comment':
@@ -150,7 +150,7 @@ function recent(recoveries: readonly number[], atMs: number): readonly number[] 
   return recoveries.filter((recovery) => atMs - recovery < flapWindowMs).slice(-flapLimit);
 }
 
-type Said<T extends AlertEventType> = Omit<EventData<T>, 'alertId' | 'ruleId' | 'deviceId' | 'at'>;
+type Said<T extends AlertEventType> = Omit<EventData<T>, 'alertId' | 'ruleId' | 'deviceId' | 'at' | 'severity'>;
 
 function fact<T extends AlertEventType>(
   alert: Alert,
@@ -158,16 +158,16 @@ function fact<T extends AlertEventType>(
   atMs: number,
   said: Said<T>,
 ): { type: T; tenant: string; data: EventData<T> } {
-  const { id: alertId, ruleId, deviceId, tenant } = alert;
+  const { id: alertId, ruleId, deviceId, severity, tenant } = alert;
   // Clocks differ between machines; the times of one alert do not run backwards for that.
   const at = new Date(Math.max(atMs, alert.lastAt.getTime())).toISOString();
   // TypeScript can't join a generic part with the rest; each caller's part is checked by `Said`.
-  return { type, tenant, data: { alertId, ruleId, deviceId, at, ...said } as unknown as EventData<T> };
+  return { type, tenant, data: { alertId, ruleId, deviceId, severity, at, ...said } as unknown as EventData<T> };
 }
 
 function cleared(alert: Alert, atMs: number, why: { cause: ClearCause; comment?: string }) {
-  const { ruleName, severity, count } = alert;
-  const data = { ruleName, severity, count, readings: [...alert.readings], actions: [...alert.actions], ...why };
+  const { ruleName, count } = alert;
+  const data = { ruleName, count, readings: [...alert.readings], actions: [...alert.actions], ...why };
   return fact(alert, 'io.fleetgraph.alert.cleared.v1', atMs, data);
 }
 

@@ -54,7 +54,7 @@ export async function runEffects(
       if (!isFinal(error)) throw error;
       await appendOnce(options.pool, event, index, 'io.fleetgraph.alert.action-failed.v1', {
         ...subjectOf(event),
-        ...{ actionIndex: index, kind: action.kind, error: messageOf(error) },
+        ...{ severity: event.data.severity, actionIndex: index, kind: action.kind, error: messageOf(error) },
       });
       counts.failed += 1;
     }

@@ -189,8 +189,8 @@ export const dataOf: { readonly [T in EventType]: Arbitrary<EventData<T>> } = {
     cause: fc.constantFrom('CONDITION', 'RULE_CHANGED', 'RULE_DELETED', 'DEVICE_GONE'),
   }),
   'io.fleetgraph.alert.raised.v1': fc.record({ ...alert, ...alertRule, readings, count }),
-  'io.fleetgraph.alert.repeated.v1': fc.record({ ...alert, readings, count }),
-  'io.fleetgraph.alert.held.v1': fc.record({ ...alert, until: dateTime }),
+  'io.fleetgraph.alert.repeated.v1': fc.record({ ...alert, severity, readings, count }),
+  'io.fleetgraph.alert.held.v1': fc.record({ ...alert, severity, until: dateTime }),
   'io.fleetgraph.alert.cleared.v1': fc.record(
     {
       ...{ ...alert, ...alertRule, readings, count, comment: text },
@@ -199,7 +199,7 @@ export const dataOf: { readonly [T in EventType]: Arbitrary<EventData<T>> } = {
     { noNullPrototype: true },
   ),
   'io.fleetgraph.alert.acknowledged.v1': fc.record({ ...alert, ...alertRule, comment: text }),
-  'io.fleetgraph.alert.commented.v1': fc.record({ ...alert, text }),
+  'io.fleetgraph.alert.commented.v1': fc.record({ ...alert, severity, text }),
   'io.fleetgraph.alert.action-failed.v1': fc.record({
     ...{ alertId: id, ruleId: id, deviceId: id, actionIndex: fc.nat(), kind: text, error: text },
   }),

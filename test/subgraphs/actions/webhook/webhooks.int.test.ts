@@ -1,6 +1,16 @@
 /** Webhooks through the graph, against receivers that verify, hang, fail, redirect and flood. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { topics } from '../../../../backbone/bus/topics.js';
+import { encode, makeEvent } from '../../../../backbone/events/envelope.js';
+import type { Alert } from '../../../../subgraphs/actions/alert/alert.js';
+import {
+  decide,
+  evolve,
+  flapLimit,
+  type AlertFact,
+  type AlertInput,
+} from '../../../../subgraphs/actions/alert/life-cycle.js';
 import { eventually } from '../../../world/eventually.js';
 import { verify } from '../../../world/webhook-receiver.js';
 import { createActionsWorld, type ActionsInstance, type ActionsWorld } from '../actions-world.js';
@@ -45,6 +55,28 @@ const settled = (id: string, tenant: string, status: string, at = 0) =>
     return delivery as DeliveryView;
   });
 
+/** What an alert goes through that fires again and again, and that somebody writes on; as events. */
+function evolveAlert(of: { tenant: string; alertId: string; ruleId: string; severity: 'CRITICAL' | 'INFO' }) {
+  const now = Date.now();
+  const fired: AlertInput = {
+    ...{ ...of, kind: 'fired', atMs: now, ruleName: 'Rule', deviceId: 'd1', readings: [], actions: [] },
+  };
+  let alert: Alert | undefined;
+  const facts: AlertFact[] = [];
+  const hear = (input: AlertInput): void => {
+    for (const fact of decide(alert, input)) {
+      facts.push(fact);
+      alert = evolve(alert, fact);
+    }
+  };
+  hear(fired);
+  hear(fired);
+  if (alert) alert = { ...alert, recoveries: Array.from({ length: flapLimit }, () => now) };
+  hear({ kind: 'recovered', atMs: now, cause: 'CONDITION' });
+  hear({ kind: 'comment', atMs: now, by: 'ann', text: 'valve' });
+  return facts.map(({ type, tenant, data }) => makeEvent({ source: '/actions', type, subject: 'd1', tenant, data }));
+}
+
 test('an event is sent once, as CloudEvents JSON, signed so that the reference implementation accepts it', async () => {
   const { tenant, path } = place();
   const { webhook, secret } = await create(instance, { url: receiver.url(path) }, { tenant });
@@ -88,6 +120,30 @@ test('only events of the tenant, of types that are asked for, and since it was c
   const subjects = receiver.received(path).map(({ body }) => (JSON.parse(body) as { subject: string }).subject);
   expect(subjects.sort()).toEqual(['after', 'last']);
   expect(receiver.received('/never')).toEqual([]);
+});
+
+test('of alerts those are sent that are asked for by rule and severity, with all that happens to them', async () => {
+  const { tenant, path } = place();
+  const { webhook } = await create(
+    instance,
+    {
+      ...{ url: receiver.url(path), eventTypes: ['io.fleetgraph.alert.*'] },
+      alerts: { ruleIds: ['hot', 'cold'], severities: ['CRITICAL'] },
+    },
+    { tenant },
+  );
+  const about = (ruleId: string, severity: 'CRITICAL' | 'INFO') =>
+    evolveAlert({ tenant, alertId: `${ruleId}-${severity}`, ruleId, severity });
+  const alerts = [about('cold', 'INFO'), about('other', 'CRITICAL'), about('hot', 'CRITICAL')];
+  for (const events of alerts) await world.bus.publish(topics.events, events.map(encode));
+  await eventually(async () =>
+    expect(await deliveriesOf(instance, webhook.id, { tenant })).toHaveLength(alerts[2]?.length ?? 0),
+  );
+  const log = await deliveriesOf(instance, webhook.id, { tenant });
+  expect(new Set(log.map(({ payload }) => (payload['data'] as { alertId: string }).alertId))).toEqual(
+    new Set(['hot-CRITICAL']),
+  );
+  expect(log.map(({ type }) => type.split('.')[3]).sort()).toEqual(['commented', 'held', 'raised', 'repeated']);
 });
 
 test.each([
