@@ -102,7 +102,7 @@ async function openAll(
 }
 
 async function gatewayFigures(audience: Audience) {
-  await using server = await startStreamingGateway(['--max-semi-space-size=64']);
+  await using server = await startStreamingGateway(['--max-semi-space-size=32']);
   await using sockets = await openAll(server, audience);
   const receiver = receiveOn(sockets.sockets);
   const push = (count: number): void => server.source.send(JSON.stringify({ count }));
@@ -116,7 +116,7 @@ async function gatewayFigures(audience: Audience) {
 
 /** Of a gateway of its own, once it is warm. */
 async function latenciesAt(audience: Audience, framesPerSecond: number): Promise<readonly number[]> {
-  await using server = await startStreamingGateway(['--max-semi-space-size=64']);
+  await using server = await startStreamingGateway(['--max-semi-space-size=32']);
   await using sockets = await openAll(server, audience);
   const receiver = receiveOn(sockets.sockets);
   await rate(receiver, audience.sockets, (count) => server.source.send(JSON.stringify({ count })), warmUp + 1);

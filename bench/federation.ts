@@ -34,7 +34,7 @@ const whole =
   async (file: string) =>
     addressed(await startProgram(program('peers/federated-gateway'), { args: [file, ...mode], nodeFlags: heapFlags }));
 /** As `npm start` sets it. */
-const heapFlags = ['--max-semi-space-size=64'];
+const heapFlags = ['--max-semi-space-size=32'];
 
 const peers: readonly Peer[] = [
   {

@@ -85,7 +85,7 @@ export interface RunningPlatform extends RunningProcess {
 }
 
 /** As `npm start` sets it. */
-const heapFlags = ['--max-semi-space-size=64'];
+const heapFlags = ['--max-semi-space-size=32'];
 
 /** The whole platform with its embedded parts, or these roles of it, in one process, on a new data directory and free ports. */
 export async function startPlatformProcess(

@@ -35,13 +35,13 @@ export function createGatewayMetrics(registry: Registry) {
     }),
     cacheLookups: new Counter({
       name: 'fleetgraph_gateway_cache_lookups_total',
-      help: 'Lookups of operations (parsed, validated and guarded, by their text), plans, and texts of persisted queries.',
+      help: 'Lookups of operations (parsed, validated and guarded, by their text), plans, texts of persisted queries, and responses that are kept.',
       labelNames: ['cache', 'outcome'],
       registers,
     }),
     cacheEvictions: new Counter({
       name: 'fleetgraph_gateway_cache_evictions_total',
-      help: 'Operations and texts of persisted queries that gave way to others.',
+      help: 'Operations, texts of persisted queries and responses that gave way to others.',
       labelNames: ['cache'],
       registers,
     }),
@@ -86,7 +86,7 @@ export function createGatewayMetrics(registry: Registry) {
 /** An observer of one of the caches, whose lookups and evictions are counted. */
 export function cacheObserver(
   metrics: GatewayMetrics,
-  cache: 'operations' | 'plans' | 'persisted_queries',
+  cache: 'operations' | 'plans' | 'persisted_queries' | 'responses',
 ): CacheObserver {
   const hits = metrics.cacheLookups.labels({ cache, outcome: 'hit' });
   const misses = metrics.cacheLookups.labels({ cache, outcome: 'miss' });

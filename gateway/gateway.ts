@@ -20,9 +20,10 @@ import type { Registry } from '../platform/observability/metrics.js';
 import { addAuthRoutes } from './auth-routes.js';
 import { addExplorerRoutes } from './explorer/explorer-routes.js';
 import { createExecutor } from './execution/executor.js';
+import { createResponseCache } from './execution/response-cache.js';
 import { withErrorsOfSubgraphs } from './execution/subgraphs/errors-of-subgraphs.js';
 import { createSubgraphs } from './execution/subgraphs/subgraphs.js';
-import { createGatewayMetrics } from './gateway-metrics.js';
+import { cacheObserver, createGatewayMetrics } from './gateway-metrics.js';
 import { createGuards } from './guards/guards.js';
 import { createJsonParser } from './guards/json.js';
 import { createClientAddressOf } from './client-address.js';
@@ -129,7 +130,13 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         ...{ supergraph: current, upstreams, subgraphs, log, metrics, formatError },
         readmit: (stream) => admitAgain(operations.find, stream),
       });
-      const executor = createExecutor({ supergraph: current, subgraphs, formatError });
+      const executor = createExecutor({
+        ...{ supergraph: current, subgraphs, formatError },
+        responses:
+          graph.responseCacheBytes === 0
+            ? undefined
+            : createResponseCache(graph.responseCacheBytes, cacheObserver(metrics, 'responses')),
+      });
       const knownOperations =
         graph.persistedOperations === undefined ? undefined : await readKnownOperations(graph.persistedOperations);
       const operations = createOperations({

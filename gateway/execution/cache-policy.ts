@@ -9,11 +9,14 @@ export interface CachePolicy {
   restrict(cacheControl: string | undefined): void;
   /** The header of an answer of all of it; undefined if it may not be kept. */
   header(): string | undefined;
+  /** For how many seconds anybody may be given it, if each part has said so in so many words; 0: not at all. */
+  publicSeconds(): number;
 }
 
 export function createCachePolicy(): CachePolicy {
   let seconds: number | undefined;
   let isPrivate = false;
+  let isPublic = true;
   return {
     restrict(cacheControl = '') {
       const directives = cacheControl
@@ -25,8 +28,10 @@ export function createCachePolicy(): CachePolicy {
       const own = isNever || given === undefined ? 0 : Number(given);
       seconds = seconds === undefined ? own : Math.min(seconds, own);
       isPrivate ||= directives.includes('private');
+      isPublic &&= directives.includes('public');
     },
     header: () =>
       seconds === undefined || seconds === 0 ? undefined : `max-age=${seconds}, ${isPrivate ? 'private' : 'public'}`,
+    publicSeconds: () => (isPublic && !isPrivate ? (seconds ?? 0) : 0),
   };
 }

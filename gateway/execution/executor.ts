@@ -22,6 +22,7 @@ import { clientNames } from '../supergraph/separate-names.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { presentError, type FormatError } from '../present-error.js';
 import { createCachePolicy } from './cache-policy.js';
+import type { ResponseCache } from './response-cache.js';
 import { compilePlan } from './plan/compile-plan.js';
 import { refuseUnsupported } from './refuse-unsupported.js';
 import { compileResponse, type Respond } from './response/respond.js';
@@ -73,6 +74,8 @@ export interface ExecutionOutcome {
   readonly errors: readonly GraphQLFormattedError[];
   /** How long it may be kept, and by whom, as the HTTP header says it; undefined if not at all. */
   readonly cacheControl?: string | undefined;
+  /** For how many seconds anybody may be given it. */
+  readonly publicSeconds?: number;
 }
 
 export interface ExecutorOptions {
@@ -83,12 +86,14 @@ export interface ExecutorOptions {
   };
   /** What of an error a client may see. */
   readonly formatError: FormatError;
+  /** Where answers that anybody may have are kept. */
+  readonly responses?: ResponseCache | undefined;
 }
 
 const noErrors: readonly GraphQLFormattedError[] = [];
 
 export function createExecutor(options: ExecutorOptions): Executor {
-  const { subgraphs, formatError } = options;
+  const { subgraphs, formatError, responses } = options;
   const numbers = new WeakMap<PreparedOperation, number>();
   let prepared = 0;
 
@@ -108,8 +113,26 @@ export function createExecutor(options: ExecutorOptions): Executor {
     if (pending) await pending;
     signal?.throwIfAborted();
     const outcome = outcomeOf(current, respond, formatError);
-    const cacheControl = outcome.errors.length === 0 ? current.cachePolicy?.header() : undefined;
-    return cacheControl === undefined ? outcome : { ...outcome, cacheControl };
+    const { cachePolicy } = current;
+    const cacheControl = outcome.errors.length === 0 ? cachePolicy?.header() : undefined;
+    return cacheControl === undefined
+      ? outcome
+      : { ...outcome, cacheControl, publicSeconds: cachePolicy?.publicSeconds() ?? 0 };
+  };
+
+  /** Those who ask for the same at the same time, as the same caller, share one execution. */
+  const readOnce = (
+    made: PreparedOperation,
+    request: ExecutionRequest,
+    variables: Readonly<Record<string, unknown>>,
+    asked: string,
+  ): Promise<ExecutionOutcome> => {
+    const { inFlight } = subgraphs;
+    if (!inFlight) return run(made, request, variables, request.signal);
+    return inFlight.share(`${authorityOf(request.context)}\n${asked}`, request.signal, () => {
+      const controller = new AbortController();
+      return { promise: run(made, request, variables, controller.signal), cancel: () => controller.abort() };
+    });
   };
 
   return {
@@ -142,14 +165,16 @@ export function createExecutor(options: ExecutorOptions): Executor {
         { maxErrors: 5 },
       );
       if (errors) return { data: undefined, errors: errors.map((error) => presentError(error, formatError)) };
-      const { inFlight } = subgraphs;
-      if (!inFlight || operation.operation !== OperationTypeNode.QUERY)
-        return run(made, request, coerced, request.signal);
-      const key = `${numbers.get(made) ?? 0}\n${authorityOf(request.context)}\n${JSON.stringify(request.variables)}`;
-      return inFlight.share(key, request.signal, () => {
-        const controller = new AbortController();
-        return { promise: run(made, request, coerced, controller.signal), cancel: () => controller.abort() };
-      });
+      if (operation.operation !== OperationTypeNode.QUERY) return run(made, request, coerced, request.signal);
+      const asked = `${numbers.get(made) ?? 0}\n${JSON.stringify(request.variables)}`;
+      // Who has just written something wants to see it.
+      const mayBeOlder = request.context.forwarded['x-fleetgraph-consistency'] === undefined;
+      const kept = mayBeOlder ? responses?.get(asked) : undefined;
+      if (kept) return { data: kept.data, errors: noErrors, cacheControl: `max-age=${kept.seconds}, public` };
+      const outcome = await readOnce(made, request, coerced, asked);
+      if (responses && outcome.data !== undefined && (outcome.publicSeconds ?? 0) > 0)
+        responses.set(asked, outcome.data, outcome.publicSeconds ?? 0);
+      return outcome;
     },
   };
 }

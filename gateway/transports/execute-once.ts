@@ -1,7 +1,7 @@
 /** A query or mutation of any transport: executed, with a deadline, counted, and answered as text. */
 import { prettyFormatQueryPlan } from '@apollo/query-planner';
 import { FleetgraphError } from '../../platform/errors.js';
-import type { Executor, PreparedOperation } from '../execution/executor.js';
+import type { ExecutionOutcome, Executor, PreparedOperation } from '../execution/executor.js';
 import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
 import { boundedErrors } from '../guards/max-errors.js';
@@ -34,6 +34,7 @@ export function createExecuteOnce(options: {
   maxErrors: number;
 }): ExecuteOnce {
   const { executor, formatError, metrics, timeoutMs, maxErrors } = options;
+  const answers = new WeakMap<ExecutionOutcome, Answer>();
 
   const execute = async (request: OnceRequest): Promise<Answer> => {
     const { operation, variables, context, signal } = request;
@@ -58,15 +59,25 @@ export function createExecuteOnce(options: {
         }),
       ]);
       const extensions = extensionsFor(request, outcome.data, prepared);
-      const answer = answerOf(outcome.data, boundedErrors(outcome.errors, maxErrors), extensions);
-      // What it says of itself is of this one time.
-      return extensions === undefined ? { ...answer, cacheControl: outcome.cacheControl } : answer;
+      // What an answer says of itself is of this one time.
+      if (extensions !== undefined) return answerOf(outcome.data, boundedErrors(outcome.errors, maxErrors), extensions);
+      return sharedAnswer(outcome);
     } catch (error) {
       return answerOf(undefined, [presentError(error, formatError)]);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);
     }
+  };
+
+  /** Of those who shared one execution, one answer. */
+  const sharedAnswer = (outcome: ExecutionOutcome): Answer => {
+    const known = answers.get(outcome);
+    if (known) return known;
+    const { data, errors, cacheControl } = outcome;
+    const answer = answerOf(data, boundedErrors(errors, maxErrors), undefined, cacheControl);
+    answers.set(outcome, answer);
+    return answer;
   };
 
   return async (request) => {

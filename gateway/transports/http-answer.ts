@@ -118,8 +118,8 @@ export function createHttpAnswers(options: HttpAnswersOptions): HttpAnswers {
     });
   };
 
-  const send = (reply: FastifyReply, type: AnswerType, status: number, text: string): FastifyReply =>
-    reply.code(status).header('content-type', type.contentType).send(text);
+  const send = (reply: FastifyReply, type: AnswerType, status: number, body: string | Buffer): FastifyReply =>
+    reply.code(status).header('content-type', type.contentType).send(body);
 
   const refuse = (reply: FastifyReply, type: AnswerType, { error, status, headers }: Fault): FastifyReply => {
     metrics.requests.inc({ type: 'unknown', outcome: 'error' });
@@ -143,7 +143,7 @@ export function createHttpAnswers(options: HttpAnswersOptions): HttpAnswers {
     void reply.header('cache-control', answer.cacheControl ?? 'no-store');
     if (answer.cacheControl !== undefined) vary(reply, 'accept, authorization');
     if (timings) void reply.header('server-timing', serverTiming(startedAt, timings));
-    return send(reply, type, statusOfAnswer(answer, type), answer.text);
+    return send(reply, type, statusOfAnswer(answer, type), answer.body);
   };
 
   const answerBatch = async (

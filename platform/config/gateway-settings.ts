@@ -1,6 +1,6 @@
 /** The settings of the gateway's guards: what one request may ask for, and who decides. */
 import { z } from 'zod';
-import { flag, positiveInteger } from './value-kinds.js';
+import { flag, nonNegativeInteger, positiveInteger } from './value-kinds.js';
 
 /** `15000`, or `15000,reports=60000`: milliseconds for all, and for some by their names. */
 const timeouts = z
@@ -37,6 +37,7 @@ export const gatewaySettings = {
   GATEWAY_MAX_COST: positiveInteger.default(250_000),
   GATEWAY_LIST_SIZE: positiveInteger.default(10),
   GATEWAY_MAX_ERRORS: positiveInteger.default(100),
+  GATEWAY_RESPONSE_CACHE_BYTES: nonNegativeInteger.default(0),
   GATEWAY_MAX_MESSAGES_PER_SECOND: positiveInteger.default(200),
   GATEWAY_INTROSPECTION: flag.optional(),
   GATEWAY_AUTHORIZATION: z.enum(['filter', 'refuse']).default('filter'),
@@ -77,6 +78,8 @@ export interface GraphLimits {
   readonly listSize: number;
   /** In one answer. */
   readonly errors: number;
+  /** Room for answers that anybody may have; 0: none are kept. */
+  readonly responseCacheBytes: number;
   /** From one WebSocket. */
   readonly messagesPerSecond: number;
   readonly introspection: boolean;
@@ -110,6 +113,7 @@ export function graphLimits(value: z.output<z.ZodObject<typeof gatewaySettings>>
     cost: value.GATEWAY_MAX_COST,
     listSize: value.GATEWAY_LIST_SIZE,
     errors: value.GATEWAY_MAX_ERRORS,
+    responseCacheBytes: value.GATEWAY_RESPONSE_CACHE_BYTES,
     messagesPerSecond: value.GATEWAY_MAX_MESSAGES_PER_SECOND,
     introspection: value.GATEWAY_INTROSPECTION ?? !isProduction,
     authorization: value.GATEWAY_AUTHORIZATION,

@@ -4,6 +4,7 @@ import { z } from 'zod';
 
 export const port = z.coerce.number().int().min(0).max(65_535);
 export const positiveInteger = z.coerce.number().int().positive();
+export const nonNegativeInteger = z.coerce.number().int().nonnegative();
 export const flag = z.enum(['true', 'false', '1', '0']).transform((value) => value === 'true' || value === '1');
 export const url = (...protocols: string[]) =>
   z

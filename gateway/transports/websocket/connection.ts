@@ -18,7 +18,6 @@ import {
   type SubscribeMessage,
 } from 'graphql-ws';
 import { messageOf } from '../../../platform/errors.js';
-import { presentable } from '../../../platform/graphql/errors.js';
 import { sameAuthority, type Identity } from '../../../platform/identity/identity.js';
 import type { ParseJson } from '../../guards/json.js';
 import { TokenBucket } from '../../guards/message-rate.js';
@@ -31,6 +30,7 @@ import type { ExecuteOnce } from '../execute-once.js';
 import type { FindOperation } from '../operations.js';
 import { presentError, type FormatError } from '../../present-error.js';
 import { closeReason, tryAgainLater, type ClientSocket, type SocketFollower } from './client-socket.js';
+import { authorizationOf, ConnectionToken, type CreateContext, type TokenPayload } from './connection-token.js';
 import { SocketOperation, type OperationConnection, type Wish } from './socket-operation.js';
 
 /** What all connections of a gateway have in common. */
@@ -39,12 +39,7 @@ export interface ConnectionOptions {
   readonly findOperation: FindOperation;
   /** Answers a query or mutation. */
   readonly executeOnce: ExecuteOnce;
-  /** The context of an operation. @throws FleetgraphError UNAUTHENTICATED without a good token. */
-  readonly createContext: (
-    authorization: string | undefined,
-    extensions: Readonly<Record<string, unknown>> | undefined,
-    clientAddress: string | undefined,
-  ) => Promise<GatewayContext & { readonly identity: Identity }>;
+  readonly createContext: CreateContext;
   readonly formatError: FormatError;
   readonly metrics: GatewayMetrics;
   /** Operations that may run at once on one connection. */
@@ -65,8 +60,7 @@ export class Connection implements OperationConnection, SocketFollower {
   readonly #socket: ClientSocket;
   readonly #options: ConnectionOptions;
   readonly #operations = new Map<string, SocketOperation>();
-  #authorization: string | undefined;
-  readonly #clientAddress: string | undefined;
+  readonly #token: ConnectionToken;
   readonly #rate: TokenBucket;
   #isInitialising = false;
   #isDraining = false;
@@ -81,7 +75,7 @@ export class Connection implements OperationConnection, SocketFollower {
 
   constructor(socket: ClientSocket, options: ConnectionOptions, clientAddress?: string) {
     this.#socket = socket;
-    this.#clientAddress = clientAddress;
+    this.#token = new ConnectionToken(options.createContext, clientAddress);
     this.#options = options;
     this.#rate = new TokenBucket(options.maxMessagesPerSecond, this.openedAtMs);
     socket.follow(this);
@@ -227,20 +221,11 @@ export class Connection implements OperationConnection, SocketFollower {
   }
 
   /** Who the token in the payload is of; closes the connection if it is not good. */
-  async #authenticate(payload: Readonly<Record<string, unknown>> | undefined): Promise<Identity | undefined> {
-    const authorization = authorizationOf(payload);
-    try {
-      const { identity } = await this.#options.createContext(authorization, undefined, this.#clientAddress);
-      this.#authorization = authorization;
-      return identity;
-    } catch (error) {
-      const known = presentable(error);
-      this.close(
-        known?.code === 'UNAVAILABLE' ? tryAgainLater : CloseCode.Forbidden,
-        known?.message ?? 'The token could not be verified.',
-      );
-      return undefined;
-    }
+  async #authenticate(payload: TokenPayload): Promise<Identity | undefined> {
+    const taken = await this.#token.take(payload);
+    if (!('code' in taken)) return taken;
+    this.close(taken.code, taken.reason);
+    return undefined;
   }
 
   async #subscribe({ id, payload }: SubscribeMessage): Promise<void> {
@@ -298,7 +283,7 @@ export class Connection implements OperationConnection, SocketFollower {
   }
 
   contextOf({ extensions }: Wish): Promise<GatewayContext> {
-    return this.#options.createContext(this.#authorization, extensions, this.#clientAddress);
+    return this.#token.contextOf(extensions);
   }
 
   present(error: unknown): GraphQLFormattedError {
@@ -319,11 +304,3 @@ const textFrame = { binary: false } as const;
 
 /** Close code for what goes against the rules of the server (RFC 6455, section 7.4.1). */
 const policyViolation = 1008;
-
-/** The token in a payload: `authorization` (or `Authorization`) with "Bearer …", or `token` without. */
-function authorizationOf(payload: Readonly<Record<string, unknown>> | undefined): string | undefined {
-  const authorization = payload?.['authorization'] ?? payload?.['Authorization'];
-  if (typeof authorization === 'string') return authorization;
-  const token = payload?.['token'];
-  return typeof token === 'string' ? `Bearer ${token}` : undefined;
-}

@@ -1,5 +1,6 @@
 /** How long an answer may be kept, from what the subgraphs say of theirs. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { eventually } from '../../world/eventually.js';
 import { startScriptedGateway, type ScriptedGateway } from '../execution/scripted-subgraphs.js';
 
 let gateway: ScriptedGateway;
@@ -67,4 +68,57 @@ test('mutations, answers with an error, with what they cost, and those of no sub
     return { data: { _entities: [null] }, errors: [{ message: 'Gone.', extensions: { code: 'NOT_FOUND' } }] };
   });
   expect(await policyOf()).toBe('no-store');
+});
+
+test('with room for them, answers that are public in every part are kept for all who may see the same, as long as they may be', async () => {
+  await using world = await startScriptedGateway(
+    {
+      catalog: `type Query { product(name: String): Product }
+        type Product { name: String price: Int @federation__requiresScopes(scopes: [["telemetry:read"]]) }`,
+    },
+    { GATEWAY_RESPONSE_CACHE_BYTES: '100000' },
+    async (token) => ({
+      ...{ tenant: 'acme', subject: token, expiresAtMs: Date.now() + 60_000 },
+      scopes: new Set(token === 'reader' ? (['telemetry:read'] as const) : []),
+    }),
+  );
+  let policy = 'public, max-age=2';
+  world.scripts.set('catalog', (_sent, response) => {
+    response.setHeader('cache-control', policy);
+    return { data: { product: { name: 'Chair', price: 5 } } };
+  });
+  const ask = async (caller: string, body: object, headers: Readonly<Record<string, string>> = {}) => {
+    world.requests.length = 0;
+    const response = await fetch(world.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${caller}`, ...headers },
+      body: JSON.stringify(body),
+    });
+    return {
+      policy: response.headers.get('cache-control'),
+      answer: await response.json(),
+      asked: world.requests.length,
+    };
+  };
+  const name = { query: '{ product { name } }' };
+  const first = await ask('ann', name);
+  expect(first).toMatchObject({ asked: 1, policy: 'max-age=2, public' });
+  const second = await ask('bob', name);
+  expect(second).toEqual({ ...first, asked: 0, policy: 'max-age=1, public' });
+  expect(await ask('bob', name, { 'x-fleetgraph-consistency': 'token' })).toMatchObject({ asked: 1 });
+  // Others' variables, and what others may not see, are others' answers.
+  const named = { query: 'query ($name: String) { product(name: $name) { name } }' };
+  for (const wanted of ['Chair', 'Table'])
+    expect(await ask('ann', { ...named, variables: { name: wanted } })).toMatchObject({ asked: 1 });
+  const price = { query: '{ product { name price } }' };
+  expect(await ask('reader', price)).toMatchObject({ asked: 1, answer: { data: { product: { price: 5 } } } });
+  expect(await ask('reader', price)).toMatchObject({ asked: 0, answer: { data: { product: { price: 5 } } } });
+  expect(await ask('ann', price)).toMatchObject({ answer: { data: { product: { price: null } } } });
+  await eventually(async () => expect((await ask('ann', name)).asked).toBe(1));
+
+  for (policy of ['max-age=60', 'private, max-age=60', 'public, max-age=60, no-store']) {
+    const other = { query: `{ product { is_${policy.length}: name } }` };
+    expect(await ask('ann', other), policy).toMatchObject({ asked: 1 });
+    expect(await ask('ann', other), policy).toMatchObject({ asked: 1 });
+  }
 });

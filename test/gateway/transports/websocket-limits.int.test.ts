@@ -5,6 +5,7 @@ import { parse } from 'graphql';
 import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { answerOf } from '../../../gateway/execution/response/answer.js';
 import { createJsonParser } from '../../../gateway/guards/json.js';
 import { createGatewayMetrics } from '../../../gateway/gateway-metrics.js';
 import { serveWebSocket, type WebSocketLimits } from '../../../gateway/transports/websocket/websocket.js';
@@ -111,7 +112,7 @@ async function serveAlone(limits: Partial<WebSocketLimits>) {
     },
     findOperation: () =>
       ({ document: parse('subscription { anything }'), isSubscription: true, admit: () => ({ subscriptionPlan: () => ({}) }) }) as never,
-    executeOnce: async () => ({ text: '{}', hasData: false, errors: [] }),
+    executeOnce: async () => answerOf(undefined, []),
     createContext: async () => ({ identity, forwarded: {} }),
     formatError: (formatted) => formatted,
     maxMessagesPerSecond: 1_000,

@@ -1,0 +1,64 @@
+/**
+ * The token of a connection: in the payload of `connection_init`, and again in the payload of a `ping` when there is a new one.
+ * A WebSocket has no headers of its own that a browser could set.
+ */
+import { CloseCode } from 'graphql-ws';
+import { presentable } from '../../../platform/graphql/errors.js';
+import type { Identity } from '../../../platform/identity/identity.js';
+import type { GatewayContext } from '../../request-context.js';
+import { tryAgainLater } from './client-socket.js';
+
+export type TokenPayload = Readonly<Record<string, unknown>> | undefined;
+
+/** The context of an operation. @throws FleetgraphError UNAUTHENTICATED without a good token. */
+export type CreateContext = (
+  authorization: string | undefined,
+  extensions: Readonly<Record<string, unknown>> | undefined,
+  clientAddress: string | undefined,
+) => Promise<GatewayContext & { readonly identity: Identity }>;
+
+/** With what a connection is closed. */
+export interface Closing {
+  readonly code: number;
+  readonly reason: string;
+}
+
+export class ConnectionToken {
+  readonly #createContext: CreateContext;
+  readonly #clientAddress: string | undefined;
+  #authorization: string | undefined;
+
+  constructor(createContext: CreateContext, clientAddress: string | undefined) {
+    this.#createContext = createContext;
+    this.#clientAddress = clientAddress;
+  }
+
+  /** Takes the token in the payload, if it is good. @returns whose it is, or why the connection can't go on with it. */
+  async take(payload: TokenPayload): Promise<Identity | Closing> {
+    const authorization = authorizationOf(payload);
+    try {
+      const { identity } = await this.#createContext(authorization, undefined, this.#clientAddress);
+      this.#authorization = authorization;
+      return identity;
+    } catch (error) {
+      const known = presentable(error);
+      return {
+        code: known?.code === 'UNAVAILABLE' ? tryAgainLater : CloseCode.Forbidden,
+        reason: known?.message ?? 'The token could not be verified.',
+      };
+    }
+  }
+
+  /** The context of an operation, with the token that the connection has now. @throws as `CreateContext` */
+  contextOf(extensions: Readonly<Record<string, unknown>> | undefined): Promise<GatewayContext> {
+    return this.#createContext(this.#authorization, extensions, this.#clientAddress);
+  }
+}
+
+/** The token in a payload: `authorization` (or `Authorization`) with "Bearer …", or `token` without; undefined if there is none. */
+export function authorizationOf(payload: TokenPayload): string | undefined {
+  const authorization = payload?.['authorization'] ?? payload?.['Authorization'];
+  if (typeof authorization === 'string') return authorization;
+  const token = payload?.['token'];
+  return typeof token === 'string' ? `Bearer ${token}` : undefined;
+}
