@@ -111,7 +111,11 @@ async function serveAlone(limits: Partial<WebSocketLimits>) {
       reload: async () => undefined,
     },
     findOperation: () =>
-      ({ document: parse('subscription { anything }'), isSubscription: true, admit: () => ({ subscriptionPlan: () => ({}) }) }) as never,
+      ({
+        document: parse('subscription { anything }'),
+        isSubscription: true,
+        admit: () => ({ subscriptionPlan: () => ({}) }),
+      }) as never,
     executeOnce: async () => answerOf(undefined, []),
     createContext: async () => ({ identity, forwarded: {} }),
     formatError: (formatted) => formatted,

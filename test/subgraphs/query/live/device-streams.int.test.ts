@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../../../world/eventually.js';
 import { startReadSide, type ReadSide, type Subscriber } from '../read-side.js';
+import { deviceState, stateFields, type DeviceStateData, type StateUpdate } from './device-state-stream.js';
 
 let side: ReadSide;
 let tenants = 0;
@@ -10,22 +11,6 @@ beforeAll(async () => {
   side = await startReadSide();
 });
 afterAll(() => side[Symbol.asyncDispose]());
-
-interface StateUpdate {
-  readonly cursor: string;
-  readonly snapshot: boolean;
-  readonly device: { readonly id: string };
-  readonly state: {
-    readonly version: number;
-    readonly metrics: readonly { name: string; value: unknown }[];
-  } | null;
-  readonly presence: { readonly online: boolean };
-}
-interface DeviceStateData {
-  readonly deviceState: StateUpdate;
-}
-const stateFields = 'cursor snapshot device { id } state { version metrics { name value } } presence { online }';
-const deviceState = `subscription ($id: ID!, $since: String) { deviceState(deviceId: $id, since: $since) { ${stateFields} } }`;
 
 const versionsOf = ({ received }: Subscriber<DeviceStateData>): unknown[] =>
   received.map(({ deviceState: { state } }) => state?.version ?? null);

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Scope } from '../../../../platform/identity/identity.js';
 import { eventually } from '../../../world/eventually.js';
 import { startReadSide, type ReadSide } from '../read-side.js';
+import { deviceState, stateFields, type DeviceStateData } from './device-state-stream.js';
 
 let side: ReadSide;
 let tenants = 0;
@@ -11,22 +12,6 @@ beforeAll(async () => {
   side = await startReadSide();
 });
 afterAll(() => side[Symbol.asyncDispose]());
-
-interface StateUpdate {
-  readonly cursor: string;
-  readonly snapshot: boolean;
-  readonly device: { readonly id: string };
-  readonly state: {
-    readonly version: number;
-    readonly metrics: readonly { name: string; value: unknown }[];
-  } | null;
-  readonly presence: { readonly online: boolean };
-}
-interface DeviceStateData {
-  readonly deviceState: StateUpdate;
-}
-const stateFields = 'cursor snapshot device { id } state { version metrics { name value } } presence { online }';
-const deviceState = `subscription ($id: ID!, $since: String) { deviceState(deviceId: $id, since: $since) { ${stateFields} } }`;
 
 test("no stream gives another tenant's changes", async () => {
   const [owner, other] = [newTenant(), newTenant()];
