@@ -49,7 +49,7 @@ test('copies are given what the event store says last; what they know already st
       ...{ typeId: 'boiler', name: 'Boiler', decoder: 'json' },
       metrics: [{ name: 'celsius', kind: celsius, unit: '°C' }],
       commands: [{ name: 'reboot' }],
-    } as unknown as EventData<'io.fleetgraph.device-type.defined.v1'>);
+    });
   await define('STRING');
   await define('NUMBER');
   await store('rule-r1', 'io.fleetgraph.rule.created.v1', rule('r1', 1));

@@ -6,12 +6,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { LatestMetrics } from '../../../backbone/changes/change.js';
-import {
-  microsSql,
-  toMicros,
-  toMillis,
-  type EpochMicros,
-} from '../../../backbone/changes/time-series.js';
+import { microsSql, toMicros, toMillis, type EpochMicros } from '../../../backbone/changes/time-series.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import { appendChanges } from '../change-log.js';
 import { lockDeviceStates, saveDeviceStates, type DeviceStateRow } from '../device-states.js';

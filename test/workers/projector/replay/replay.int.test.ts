@@ -309,7 +309,9 @@ test('states: the last readings are found again in the series, while more come; 
   expect(await states()).toEqual(live);
 
   const wrong = `jsonb_set(metrics, '{celsius,value}', '"wrong"') || '{"never": {"at": 1, "value": 1}}'`;
-  await database.pool.query(`UPDATE projections.device_states SET metrics = ${wrong} WHERE device_id BETWEEN 's000' AND 's019'`);
+  await database.pool.query(
+    `UPDATE projections.device_states SET metrics = ${wrong} WHERE device_id BETWEEN 's000' AND 's019'`,
+  );
   await database.pool.query(`UPDATE projections.device_states SET metrics = '{}' WHERE device_id = 's220'`);
   let written = 0;
   const during: Promise<unknown>[] = [];
