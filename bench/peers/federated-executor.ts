@@ -43,8 +43,8 @@ const server = createServer((request, response) => {
       query: string;
       variables?: Record<string, unknown>;
     };
-    void executor.execute(prepared(query), { variables, context: { forwarded: {} } }).then(({ data, errors }) => {
-      const bytes = Buffer.from(answerOf(data, errors).text);
+    void executor.execute(prepared(query), { variables, context: { forwarded: {} } }).then(({ body, errors }) => {
+      const bytes = answerOf(body, errors).body;
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': bytes.length }).end(bytes);
     });
   });

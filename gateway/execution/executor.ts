@@ -29,6 +29,7 @@ import { compileResponse, type Respond } from './response/respond.js';
 import type { Restriction } from './restriction.js';
 import { isExplained, type Failure, type Run, type Step } from './run.js';
 import { authorityOf, type InFlight } from './subgraphs/in-flight.js';
+import { createTapePool } from './tape/tape.js';
 import type { Subgraphs } from './subgraphs/subgraph.js';
 
 export interface Executor {
@@ -68,8 +69,8 @@ export interface ExecutionRequest {
 }
 
 export interface ExecutionOutcome {
-  /** JSON, written once. "null" when a null went up to the root; undefined when nothing was executed: a request error. */
-  readonly data: string | undefined;
+  /** JSON, written once: `{"data":…}`. The data is null when a null went up to the root. Undefined when nothing was executed: a request error. */
+  readonly body: Buffer | undefined;
   /** As clients may see them. */
   readonly errors: readonly GraphQLFormattedError[];
   /** How long it may be kept, and by whom, as the HTTP header says it; undefined if not at all. */
@@ -95,6 +96,7 @@ const noErrors: readonly GraphQLFormattedError[] = [];
 export function createExecutor(options: ExecutorOptions): Executor {
   const { subgraphs, formatError, responses } = options;
   const numbers = new WeakMap<PreparedOperation, number>();
+  const tapes = createTapePool();
   let prepared = 0;
 
   const run = async (
@@ -104,8 +106,9 @@ export function createExecutor(options: ExecutorOptions): Executor {
     signal: AbortSignal | undefined,
   ): Promise<ExecutionOutcome> => {
     const isReadOnly = operation.operation === OperationTypeNode.QUERY;
+    const tape = tapes.take();
     const current: Run = {
-      ...{ data: {}, variables, given, context, signal, failures: [], entityRequests: new Map() },
+      ...{ data: {}, tape, variables, given, context, signal, failures: [], entityRequests: new Map() },
       isReadOnly,
       ...(isReadOnly ? { cachePolicy: createCachePolicy() } : {}),
     };
@@ -113,6 +116,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
     if (pending) await pending;
     signal?.throwIfAborted();
     const outcome = outcomeOf(current, respond, formatError);
+    // All steps have ended, and the answer has bytes of its own. A run that was aborted keeps its tape: steps may go on.
+    tapes.give(tape);
     const { cachePolicy } = current;
     const cacheControl = outcome.errors.length === 0 ? cachePolicy?.header() : undefined;
     return cacheControl === undefined
@@ -164,16 +169,16 @@ export function createExecutor(options: ExecutorOptions): Executor {
         request.variables,
         { maxErrors: 5 },
       );
-      if (errors) return { data: undefined, errors: errors.map((error) => presentError(error, formatError)) };
+      if (errors) return { body: undefined, errors: errors.map((error) => presentError(error, formatError)) };
       if (operation.operation !== OperationTypeNode.QUERY) return run(made, request, coerced, request.signal);
       const asked = `${numbers.get(made) ?? 0}\n${JSON.stringify(request.variables)}`;
       // Who has just written something wants to see it.
       const mayBeOlder = request.context.forwarded['x-fleetgraph-consistency'] === undefined;
       const kept = mayBeOlder ? responses?.get(asked) : undefined;
-      if (kept) return { data: kept.data, errors: noErrors, cacheControl: `max-age=${kept.seconds}, public` };
+      if (kept) return { body: kept.body, errors: noErrors, cacheControl: `max-age=${kept.seconds}, public` };
       const outcome = await readOnce(made, request, coerced, asked);
-      if (responses && outcome.data !== undefined && (outcome.publicSeconds ?? 0) > 0)
-        responses.set(asked, outcome.data, outcome.publicSeconds ?? 0);
+      if (responses && outcome.body !== undefined && (outcome.publicSeconds ?? 0) > 0)
+        responses.set(asked, outcome.body, outcome.publicSeconds ?? 0);
       return outcome;
     },
   };
@@ -181,23 +186,23 @@ export function createExecutor(options: ExecutorOptions): Executor {
 
 /** The text, and the errors of the subgraphs with those of the answer that they don't explain. */
 export function outcomeOf(
-  { data, variables, given, failures }: Run,
+  { tape, data, variables, given, failures }: Run,
   respond: Respond,
   formatError: FormatError,
 ): ExecutionOutcome {
   let response: ReturnType<Respond>;
   try {
-    response = respond(data, variables, given);
+    response = respond(tape, data, variables, given);
   } catch (error) {
     const formatted = error instanceof GraphQLError ? error.toJSON() : { message: messageOf(error) };
-    return { data: 'null', errors: [formatError(formatted, error)] };
+    return { body: Buffer.from('{"data":null}'), errors: [formatError(formatted, error)] };
   }
-  if (failures.length === 0 && response.errors.length === 0) return { data: response.data, errors: noErrors };
+  if (failures.length === 0 && response.errors.length === 0) return { body: response.body, errors: noErrors };
   const all: Failure[] = [
     ...failures,
     ...response.errors
       .filter(({ path = [] }) => !isExplained(path, failures))
       .map((cause) => ({ error: cause.toJSON(), cause })),
   ];
-  return { data: response.data, errors: all.map(({ error, cause }) => formatError(error, cause)) };
+  return { body: response.body, errors: all.map(({ error, cause }) => formatError(error, cause)) };
 }

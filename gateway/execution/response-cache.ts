@@ -7,23 +7,23 @@ import { LRUCache } from 'lru-cache';
 import type { CacheObserver } from '../gateway-metrics.js';
 
 export interface KeptResponse {
-  /** JSON of the data. */
-  readonly data: string;
+  /** JSON: `{"data":…}`. */
+  readonly body: Buffer;
   /** Whole seconds for which it may still be kept; at least 1. */
   readonly seconds: number;
 }
 
 export interface ResponseCache {
   get(key: string): KeptResponse | undefined;
-  set(key: string, data: string, seconds: number): void;
+  set(key: string, body: Buffer, seconds: number): void;
 }
 
 /** @param maxBytes of keys and answers, in memory */
 export function createResponseCache(maxBytes: number, observer: CacheObserver): ResponseCache {
-  const kept = new LRUCache<string, { readonly data: string; readonly untilMs: number }>({
+  const kept = new LRUCache<string, { readonly body: Buffer; readonly untilMs: number }>({
     maxSize: maxBytes,
-    // A character is two bytes at most.
-    sizeCalculation: ({ data }, key) => 2 * (data.length + key.length) + 200,
+    // A character of a key is two bytes at most.
+    sizeCalculation: ({ body }, key) => body.length + 2 * key.length + 200,
     dispose(_value, _key, reason) {
       if (reason === 'evict') observer.evicted();
     },
@@ -38,10 +38,10 @@ export function createResponseCache(maxBytes: number, observer: CacheObserver): 
         return undefined;
       }
       observer.hit();
-      return { data: found.data, seconds };
+      return { body: found.body, seconds };
     },
-    set(key, data, seconds) {
-      kept.set(key, { data, untilMs: performance.now() + seconds * 1_000 });
+    set(key, body, seconds) {
+      kept.set(key, { body, untilMs: performance.now() + seconds * 1_000 });
     },
   };
 }

@@ -3,11 +3,13 @@ import type { GraphQLFormattedError } from 'graphql';
 import type { CachePolicy } from './cache-policy.js';
 import type { GatewayContext } from '../request-context.js';
 import type { JsonObject } from './json.js';
+import type { Tape } from './tape/tape.js';
 import type { EntityRequests } from './plan/entity-batch.js';
 
 export interface Run {
-  /** What the subgraphs have given, joined; each step adds to it. */
+  /** What the subgraphs have given, joined: a tree of the tape. Each step adds to it. */
   readonly data: JsonObject;
+  readonly tape: Tape;
   /** Coerced, defaults included: what conditions ask. */
   readonly variables: Readonly<Record<string, unknown>>;
   /** As the client sent them: what subgraphs are sent, which coerce them by their own types. */

@@ -12,6 +12,8 @@ import { batchEntities } from '../execution/subgraphs/batch-entities.js';
 import type { Subgraphs } from '../execution/subgraphs/subgraph.js';
 import { clientNames } from '../supergraph/separate-names.js';
 import { answerOf } from '../execution/response/answer.js';
+import { compileAnswerReader, type ReaderFor } from '../execution/tape/answer-reader.js';
+import { createTapePool } from '../execution/tape/tape.js';
 import type { FormatError } from '../present-error.js';
 import type { UpstreamEvent } from './event-frame.js';
 import type { SubscriptionPlan } from './plan.js';
@@ -21,9 +23,10 @@ export type ExecuteEvent = (
   stream: { readonly plan: SubscriptionPlan; readonly variables: Readonly<Record<string, unknown>> },
   event: UpstreamEvent,
   context: GatewayContext,
-) => Promise<string> | string;
+) => Promise<Buffer> | Buffer;
 
 interface Compiled {
+  readonly readerFor: ReaderFor;
   readonly rewrite: Rewrite | undefined;
   readonly step: Step;
   readonly respond: Respond;
@@ -32,10 +35,12 @@ interface Compiled {
 export function createEventExecutor(options: { subgraphs: Subgraphs; formatError: FormatError }): ExecuteEvent {
   const subgraphs = batchEntities(options.subgraphs);
   const compiled = new WeakMap<SubscriptionPlan, Compiled>();
+  const tapes = createTapePool();
   const compile = (plan: SubscriptionPlan): Compiled => {
     const { supergraph, primary, rest, document, denials, dataNames, operation } = plan;
     const schema = supergraph.supergraphSchema;
     const made = {
+      readerFor: compileAnswerReader(primary.operation, schema),
       rewrite: compileRewrites(schema, primary.outputRewrites),
       step: compilePlan(rest, { schema, subgraphs, clientNames: clientNames(dataNames) }),
       respond: compileResponse(supergraph.apiSchema, document, operation, denials, dataNames),
@@ -45,19 +50,22 @@ export function createEventExecutor(options: { subgraphs: Subgraphs; formatError
   };
 
   return ({ plan, variables }, { data, errors = [] }, context) => {
-    const { rewrite, step, respond } = compiled.get(plan) ?? compile(plan);
-    rewrite?.(data);
+    const { readerFor, rewrite, step, respond } = compiled.get(plan) ?? compile(plan);
+    const tape = tapes.take();
+    const tree = data ? readerFor(tape).fromValues(data) : {};
+    rewrite?.(tree);
     const run: Run = {
-      ...{ data: data ?? {}, variables, given: variables, context, signal: undefined },
+      ...{ data: tree, tape, variables, given: variables, context, signal: undefined },
       failures: errors.map(({ message, path, extensions }) => {
         const error = { message, ...(path ? { path } : {}), ...(extensions ? { extensions } : {}) };
         return { error, cause: error };
       }),
       ...{ isReadOnly: true, entityRequests: new Map() },
     };
-    const write = (): string => {
+    const write = (): Buffer => {
       const outcome = outcomeOf(run, respond, options.formatError);
-      return answerOf(outcome.data, outcome.errors).text;
+      tapes.give(tape);
+      return answerOf(outcome.body, outcome.errors).body;
     };
     const pending = step(run);
     return pending ? pending.then(write) : write();

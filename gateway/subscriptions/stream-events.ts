@@ -57,8 +57,6 @@ export function workFor(
   const [result, { stream }] = [event.result(), event];
   return () => {
     const joined = execute(identity, result, context);
-    return joined instanceof Promise
-      ? joined.then((text) => placed(Buffer.from(text), stream))
-      : placed(Buffer.from(joined), stream);
+    return joined instanceof Promise ? joined.then((bytes) => placed(bytes, stream)) : placed(joined, stream);
   };
 }

@@ -5,7 +5,7 @@ import type { ExecutionOutcome, Executor, PreparedOperation } from '../execution
 import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
 import { boundedErrors } from '../guards/max-errors.js';
-import { answerOf, type Answer } from '../execution/response/answer.js';
+import { answerOf, dataIn, type Answer } from '../execution/response/answer.js';
 import type { KnownOperation } from './operations.js';
 import { presentError, type FormatError } from '../present-error.js';
 
@@ -58,9 +58,9 @@ export function createExecuteOnce(options: {
           }, timeoutMs);
         }),
       ]);
-      const extensions = extensionsFor(request, outcome.data, prepared);
+      const extensions = extensionsFor(request, outcome.body, prepared);
       // What an answer says of itself is of this one time.
-      if (extensions !== undefined) return answerOf(outcome.data, boundedErrors(outcome.errors, maxErrors), extensions);
+      if (extensions !== undefined) return answerOf(outcome.body, boundedErrors(outcome.errors, maxErrors), extensions);
       return sharedAnswer(outcome);
     } catch (error) {
       return answerOf(undefined, [presentError(error, formatError)]);
@@ -74,8 +74,8 @@ export function createExecuteOnce(options: {
   const sharedAnswer = (outcome: ExecutionOutcome): Answer => {
     const known = answers.get(outcome);
     if (known) return known;
-    const { data, errors, cacheControl } = outcome;
-    const answer = answerOf(data, boundedErrors(errors, maxErrors), undefined, cacheControl);
+    const { body, errors, cacheControl } = outcome;
+    const answer = answerOf(body, boundedErrors(errors, maxErrors), undefined, cacheControl);
     answers.set(outcome, answer);
     return answer;
   };
@@ -96,12 +96,12 @@ export function createExecuteOnce(options: {
  */
 function extensionsFor(
   { operation, variables, wantsCost, wantsPlan }: OnceRequest,
-  data: string | undefined,
+  body: Buffer | undefined,
   { queryPlan }: PreparedOperation,
 ): string | undefined {
-  if (data === undefined || (wantsCost !== true && wantsPlan !== true)) return undefined;
+  if (body === undefined || (wantsCost !== true && wantsPlan !== true)) return undefined;
   return JSON.stringify({
-    ...(wantsCost === true ? { cost: operation.guard.costs(variables, JSON.parse(data)) } : {}),
+    ...(wantsCost === true ? { cost: operation.guard.costs(variables, JSON.parse(dataIn(body))) } : {}),
     ...(wantsPlan === true ? { apolloQueryPlan: { object: queryPlan, text: prettyFormatQueryPlan(queryPlan) } } : {}),
   });
 }

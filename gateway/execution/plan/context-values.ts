@@ -5,6 +5,7 @@
 import type { FetchDataKeyRenamer } from '@apollo/query-planner';
 import type { GraphQLSchema } from 'graphql';
 import { isObject, own, type JsonObject } from '../json.js';
+import { treeText, type Tape } from '../tape/tape.js';
 import type { Place } from './flatten-path.js';
 import { isOfType } from './rewrites.js';
 
@@ -14,16 +15,16 @@ const onType = '... on ';
 export function compileContextValues(
   schema: GraphQLSchema,
   renamers: readonly FetchDataKeyRenamer[],
-): (entity: JsonObject, place: Place) => string {
+): (tape: Tape, entity: JsonObject, place: Place) => string {
   const names = [...new Set(renamers.map(({ renameKeyTo }) => renameKeyTo))];
-  return (entity, { ancestors }) =>
+  return (tape, entity, { ancestors }) =>
     names
       .map((name) => {
         const value = renamers
           .filter(({ renameKeyTo }) => renameKeyTo === name)
           .map(({ path }) => valueAt(schema, entity, ancestors, path))
           .find((found) => found !== undefined);
-        return `${JSON.stringify(name)}:${JSON.stringify(value ?? null)}`;
+        return `${JSON.stringify(name)}:${treeText(tape, value)}`;
       })
       .join(',');
 }

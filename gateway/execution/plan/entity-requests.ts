@@ -6,11 +6,13 @@ import type { JsonObject } from '../json.js';
 import type { Run } from '../run.js';
 import type { EntityAnswer, EntityBatch, Slot, Table } from './entity-batch.js';
 import type { Subgraph, SubgraphOperation } from '../subgraphs/subgraph.js';
+import type { ReaderFor } from '../tape/answer-reader.js';
 import type { Representations } from './representations.js';
 
 export interface Question {
   readonly subgraph: Subgraph;
   readonly operation: SubgraphOperation;
+  readonly readerFor: ReaderFor;
   /** The same for all operations that ask for the same. */
   readonly key: string;
   /** Is done to each entity that comes, once. */
@@ -55,13 +57,14 @@ function openBatch(run: Run, question: Question, variables: string, table: Table
 }
 
 async function fetchBatch(
-  { context, signal, cachePolicy }: Run,
-  { subgraph, operation, rewriteOutput }: Question,
+  { tape, context, signal, cachePolicy }: Run,
+  { subgraph, operation, readerFor, rewriteOutput }: Question,
   { texts, typenames }: Pick<EntityBatch, 'texts' | 'typenames'>,
   variables: string,
 ): Promise<EntityAnswer> {
   const { data, errors, cacheControl } = await subgraph.fetch({
     ...{ operation, variables, representations: texts, context, signal },
+    reader: readerFor(tape),
   });
   cachePolicy?.restrict(cacheControl);
   const entities = (data?.['_entities'] ?? []) as readonly (JsonObject | null)[];

@@ -6,9 +6,11 @@ import type { FetchNode } from '@apollo/query-planner';
 import type { GraphQLSchema } from 'graphql';
 import { FleetgraphError } from '../../../platform/errors.js';
 import type { AdaptedFetch } from '../../supergraph/adapt-plan.js';
+import { exactJson } from '../../../platform/json/exact-json.js';
 import { copyOf, type JsonObject } from '../json.js';
 import type { Failure, Run, Step } from '../run.js';
 import { subgraphOperation, type Subgraph, type SubgraphOperation, type Subgraphs } from '../subgraphs/subgraph.js';
+import { compileAnswerReader, type ReaderFor } from '../tape/answer-reader.js';
 import { compileContextValues } from './context-values.js';
 import type { EntityAnswer, EntityBatch, Slot } from './entity-batch.js';
 import { askForEntities, type Question } from './entity-requests.js';
@@ -34,6 +36,8 @@ interface Fetch {
   readonly clientNames: ReadonlyMap<string, string>;
   readonly subgraph: Subgraph;
   readonly operation: SubgraphOperation;
+  /** Reads its answer. */
+  readonly readerFor: ReaderFor;
   readonly collect: (root: JsonObject) => JsonObject[];
   readonly rewriteOutput: Rewrite | undefined;
   readonly abstractTypes: AbstractTypes;
@@ -60,6 +64,7 @@ export function compileFetch(
     );
   const fetch: Fetch = {
     ...{ node, path, clientNames, subgraph: subgraphs.of(node.serviceName), operation: subgraphOperation(node) },
+    readerFor: compileAnswerReader(node.operation, schema),
     collect: compileCollector(path),
     rewriteOutput: compileRewrites(schema, node.outputRewrites),
     abstractTypes: abstractTypesOf(schema),
@@ -73,17 +78,17 @@ export function compileFetch(
   return (run) => {
     const entities = fetch.collect(run.data);
     if (entities.length === 0) return undefined;
-    const representations = represent(entities, run.failures.length === 0);
+    const representations = represent(run.tape, entities, run.failures.length === 0);
     if (representations.texts.length === 0) return undefined;
     return fetchEntities(entityFetch, run, entities, representations, '');
   };
 }
 
 /** Fetches at several places of a plan ask the same, but for the names that the planner gives their operations. */
-function questionOf({ node, subgraph, operation, rewriteOutput }: Fetch): Question {
+function questionOf({ node, subgraph, operation, readerFor, rewriteOutput }: Fetch): Question {
   const query = operation.query.replace(/^(query|mutation) +[_A-Za-z0-9]+/, '$1');
   return {
-    ...{ subgraph, operation, rewriteOutput },
+    ...{ subgraph, operation, readerFor, rewriteOutput },
     key: JSON.stringify([subgraph.name, query, node.outputRewrites ?? []]),
   };
 }
@@ -101,13 +106,13 @@ function fetchInContext(
     entities.forEach((entity, index) => {
       const place = places[index];
       if (!place) return;
-      const values = valuesOf(entity, place);
+      const values = valuesOf(run.tape, entity, place);
       const group = groups.get(values);
       if (group) group.push(entity);
       else groups.set(values, [entity]);
     });
     const pending = [...groups].flatMap(([values, group]) => {
-      const representations = represent(group, run.failures.length === 0);
+      const representations = represent(run.tape, group, run.failures.length === 0);
       return representations.texts.length === 0 ? [] : [fetchEntities(fetch, run, group, representations, values)];
     });
     return pending.length === 0 ? undefined : Promise.all(pending).then(() => undefined);
@@ -122,6 +127,7 @@ async function fetchData(fetch: Fetch, run: Run, targets: readonly JsonObject[])
     const variables = variablesOf(fetch, run, '');
     const { data, errors, cacheControl } = await subgraph.fetch({
       ...{ operation, variables, representations: undefined, context, signal },
+      reader: fetch.readerFor(run.tape),
     });
     run.cachePolicy?.restrict(cacheControl);
     if (errors)
@@ -196,7 +202,7 @@ function variablesOf({ variableNames }: Fetch, run: Run, contextValues: string):
   let variables = contextValues;
   for (const name of variableNames) {
     if (!Object.hasOwn(run.given, name)) continue;
-    const text = JSON.stringify(run.given[name]);
+    const text = exactJson(run.given[name]);
     if (text !== undefined) variables += `${variables === '' ? '' : ','}"${name}":${text}`;
   }
   return variables;

@@ -4,7 +4,8 @@
  */
 import type { FetchDataRewrite, QueryPlanSelectionNode } from '@apollo/query-planner';
 import type { GraphQLSchema } from 'graphql';
-import { isInherited, isObject, own, put, quote, type JsonObject } from '../json.js';
+import { isInherited, isObject, own, put, type JsonObject } from '../json.js';
+import { treeText, type Tape } from '../tape/tape.js';
 import { merge } from './merge.js';
 import { compileRewrites, isOfType, isTypeOf } from './rewrites.js';
 
@@ -17,7 +18,7 @@ export interface Representations {
   readonly places: readonly number[];
 }
 
-type Represent = (entity: JsonObject, isWhole: boolean) => string | undefined;
+type Represent = (tape: Tape, entity: JsonObject, isWhole: boolean) => string | undefined;
 
 interface TypePlan {
   readonly represent: Represent;
@@ -36,16 +37,16 @@ export function compileRepresentations(
   requires: readonly QueryPlanSelectionNode[],
   inputRewrites: readonly FetchDataRewrite[] | undefined,
   keyNames: ReadonlySet<string> = new Set(),
-): (entities: readonly JsonObject[], isWhole: boolean) => Representations {
+): (tape: Tape, entities: readonly JsonObject[], isWhole: boolean) => Representations {
   const plans = new Map<unknown, TypePlan>();
   const rewrite = compileRewrites(schema, inputRewrites);
   const general: TypePlan = {
     key: undefined,
-    represent(entity, isWhole) {
+    represent(tape, entity, isWhole) {
       const representation = select(schema, entity, requires, isWhole, keyNames);
       if (typeof representation?.['__typename'] !== 'string') return undefined;
       rewrite?.(representation);
-      return JSON.stringify(representation);
+      return treeText(tape, representation);
     },
   };
   const planFor = (typename: unknown): TypePlan => {
@@ -58,7 +59,7 @@ export function compileRepresentations(
     return made;
   };
 
-  return (entities, isWhole) => {
+  return (tape, entities, isWhole) => {
     const texts: string[] = [];
     const typenames: unknown[] = [];
     const places: number[] = [];
@@ -77,15 +78,16 @@ export function compileRepresentations(
       const typename = entity['__typename'];
       const plan = plans.get(typename) ?? planFor(typename);
       if (plan.key === undefined) {
-        places.push(placeOf(plan.represent(entity, isWhole), typename));
+        places.push(placeOf(plan.represent(tape, entity, isWhole), typename));
         continue;
       }
       let byKey = knownByKey.get(plan);
       if (!byKey) knownByKey.set(plan, (byKey = new Map<unknown, number>()));
-      const value = entity[plan.key];
+      const leaf = entity[plan.key];
+      const value = typeof leaf === 'number' ? tape.text(leaf) : leaf;
       let place = byKey.get(value);
       if (place === undefined) {
-        place = placeOf(plan.represent(entity, isWhole), typename);
+        place = placeOf(plan.represent(tape, entity, isWhole), typename);
         if (typeof value !== 'object') byKey.set(value, place);
       }
       places.push(place);
@@ -119,7 +121,7 @@ function plainPlan(
   const keys = fields.filter((name) => name !== '__typename');
   return {
     key: keys.length === 1 ? keys[0] : undefined,
-    represent(entity, isWhole) {
+    represent(tape, entity, isWhole) {
       let text = '';
       for (let index = 0; index < fields.length; index += 1) {
         const value = entity[fields[index] as string];
@@ -129,7 +131,7 @@ function plainPlan(
         }
         text += text === '' ? '{' : ',';
         text += heads[index] as string;
-        text += typeof value === 'string' ? quote(value) : JSON.stringify(value);
+        text += typeof value === 'number' ? tape.text(value) : treeText(tape, value);
       }
       return `${text}}`;
     },

@@ -1,61 +1,72 @@
-/** The answer to an operation as text, written once: what HTTP, a WebSocket and a stream carry alike. */
+/** The answer to an operation as JSON, written once: what HTTP, a WebSocket and a stream carry alike. */
 import type { GraphQLFormattedError } from 'graphql';
 
 export interface Answer {
-  /** JSON of the execution result. */
+  /** JSON of the execution result, as it is given to a socket. */
+  readonly body: Buffer;
+  /** The same as text. */
   readonly text: string;
   /** Whether something was executed; else the operation was refused, and there is no `data`. */
   readonly hasData: boolean;
   readonly errors: readonly GraphQLFormattedError[];
   /** How long it may be kept, as the HTTP header says it; undefined if not at all. */
   readonly cacheControl?: string | undefined;
-  /**
-   * The text as it is given to a socket. A long one in bytes, made once however often the answer is given: of a string Node.js makes
-   * them for each socket, in three times the room.
-   */
-  readonly body: string | Buffer;
 }
 
-/** Characters from which bytes are made apart; a shorter text goes out with the headers, in one piece. */
-const longText = 16_384;
+const noErrors: readonly GraphQLFormattedError[] = [];
+
+/** An answer without errors that is written already. @param body JSON: `{"data":…}` */
+export function writtenAnswer(body: Buffer, cacheControl?: string): Answer {
+  return new BytesAnswer(body, true, noErrors, cacheControl);
+}
 
 /**
- * @param data JSON, or undefined if nothing was executed
+ * @param body JSON with the data alone: `{"data":…}`; undefined if nothing was executed
  * @param extensions JSON of an object, or undefined
  * @param cacheControl how long it may be kept
  */
 export function answerOf(
-  data: string | undefined,
+  body: Buffer | undefined,
   errors: readonly GraphQLFormattedError[],
   extensions?: string,
   cacheControl?: string,
 ): Answer {
-  let text = data === undefined ? '{' : `{"data":${data}`;
-  if (errors.length > 0) text += `${data === undefined ? '' : ','}"errors":${JSON.stringify(errors)}`;
-  if (extensions !== undefined) text += `,"extensions":${extensions}`;
-  return new TextAnswer(`${text}}`, data !== undefined, errors, cacheControl);
+  if (body && errors.length === 0 && extensions === undefined) return writtenAnswer(body, cacheControl);
+  let rest = '';
+  if (errors.length > 0) rest += `,"errors":${JSON.stringify(errors)}`;
+  if (extensions !== undefined) rest += `,"extensions":${extensions}`;
+  const bytes = body
+    ? Buffer.concat([body.subarray(0, body.length - 1), Buffer.from(`${rest}}`)])
+    : Buffer.from(`{${rest.slice(1)}}`);
+  return new BytesAnswer(bytes, body !== undefined, errors, cacheControl);
 }
 
-class TextAnswer implements Answer {
-  readonly text: string;
+const dataStart = '{"data":'.length;
+
+/** JSON of the data in an answer of data alone. */
+export function dataIn(body: Buffer): string {
+  return body.toString('utf8', dataStart, body.length - 1);
+}
+
+class BytesAnswer implements Answer {
+  readonly body: Buffer;
   readonly hasData: boolean;
   readonly errors: readonly GraphQLFormattedError[];
   readonly cacheControl: string | undefined;
-  #bytes: Buffer | undefined;
 
   constructor(
-    text: string,
+    body: Buffer,
     hasData: boolean,
     errors: readonly GraphQLFormattedError[],
     cacheControl: string | undefined,
   ) {
-    this.text = text;
+    this.body = body;
     this.hasData = hasData;
     this.errors = errors;
     this.cacheControl = cacheControl;
   }
 
-  get body(): string | Buffer {
-    return this.text.length < longText ? this.text : (this.#bytes ??= Buffer.from(this.text));
+  get text(): string {
+    return this.body.toString();
   }
 }

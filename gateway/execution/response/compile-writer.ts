@@ -1,8 +1,10 @@
 /**
- * The answer as JSON text, straight from what the subgraphs gave: a function is made for each object of the operation's shape
- * that writes its fields one after the other. It knows nothing of failures. Whatever doesn't fit makes it give up, and
- * `complete.ts` takes over, which knows all of them; so this can be as plain, and as fast, as it is.
- * Text that is made into code is names of the schema and of the operation alone, which are words, and written as JSON.
+ * The answer as JSON, straight from what the subgraphs gave: a function is made for each object of the
+ * operation's shape that writes its fields one after the other, of the spans of a tape (`tape/tape.ts`). It
+ * knows nothing of failures. Whatever doesn't fit makes it give up, and `complete.ts` takes over, which
+ * knows all of them; so this can be as plain, and as fast, as it is.
+ * Text that is made into code is names of the schema and of the operation alone, which are words, and
+ * written as JSON.
  */
 import {
   isAbstractType,
@@ -15,11 +17,15 @@ import {
   type GraphQLLeafType,
   type GraphQLOutputType,
 } from 'graphql';
-import { isInherited, quote, type JsonObject } from '../json.js';
+import { isInherited, type JsonObject } from '../json.js';
+import type { Tape } from '../tape/tape.js';
 import type { FieldShape, ResponseShape, ShapeType } from './response-shape.js';
 
-/** @returns the text; undefined if something in the data doesn't fit. */
-export type Writer = (data: JsonObject, introspection: JsonObject) => string | undefined;
+/**
+ * Writes `{"data":…}` behind what is on the tape, and takes it off again.
+ * @returns bytes of its own; undefined if something in the data doesn't fit.
+ */
+export type Writer = (tape: Tape, data: JsonObject, introspection: JsonObject) => Buffer | undefined;
 
 /** What the made code refers to. */
 interface Code {
@@ -33,21 +39,137 @@ const unfit = new Error('The data does not fit.');
 export function compileWriter(shape: ResponseShape): Writer {
   const code: Code = { functions: [], enums: [], names: new Map() };
   const root = objectWriter(code, shape, shape.root);
-  const source = `"use strict";\n${code.functions.join('\n')}\nreturn ${root};`;
+  const source = `"use strict";\n${tools}\n${code.functions.join('\n')}\n${entry(root)}`;
   // eslint-disable-next-line @typescript-eslint/no-implied-eval -- see above: made of names that were parsed
-  const make = new Function('unfit', 'quote', 'enums', 'json', 'own', source) as (
-    ...given: readonly unknown[]
-  ) => (data: JsonObject, introspection: JsonObject) => string;
-  const write = make(unfit, quote, code.enums, JSON.stringify, ownValue);
-  return (data, introspection) => {
-    try {
-      return write(data, introspection);
-    } catch (error) {
-      if (error === unfit) return undefined;
-      throw error;
-    }
-  };
+  const make = new Function('unfit', 'enums', 'own', source) as (...given: readonly unknown[]) => Writer;
+  return make(unfit, code.enums, ownValue);
 }
+
+/** What all writers have in common: places on the tape, and the checks of leaves by their first bytes. */
+const tools = `
+let tape, b, s, p, end;
+
+function room(count) {
+  tape.length = p;
+  tape.reserve(count + 1024);
+  b = tape.bytes;
+  end = b.length;
+}
+
+function constant(text) {
+  const { length } = text;
+  if (p + length > end) room(length);
+  for (let i = 0; i < length; i += 1) b[p + i] = text.charCodeAt(i);
+  p += length;
+}
+
+function long(text) {
+  if (p + 3 * text.length > end) room(3 * text.length);
+  p += b.utf8Write(text, p);
+}
+
+function copy(from, to) {
+  const length = to - from;
+  if (p + length > end) room(length);
+  if (length > 48) b.copyWithin(p, from, to);
+  else for (let i = 0; i < length; i += 1) b[p + i] = b[from + i];
+  p += length;
+}
+
+/** The leaf as it is, of any JSON. */
+function any(v) {
+  if (typeof v !== 'number') throw unfit;
+  copy(s[2 * v], s[2 * v + 1]);
+}
+
+function string(v) {
+  if (typeof v !== 'number') throw unfit;
+  const from = s[2 * v];
+  if (b[from] !== 34) throw unfit;
+  copy(from, s[2 * v + 1]);
+}
+
+function boolean(v) {
+  if (typeof v !== 'number') throw unfit;
+  const from = s[2 * v];
+  if (b[from] !== 116 && b[from] !== 102) throw unfit;
+  copy(from, s[2 * v + 1]);
+}
+
+/** An integer is an id, too, and keeps its digits. */
+function id(v) {
+  if (typeof v !== 'number') throw unfit;
+  const from = s[2 * v], to = s[2 * v + 1];
+  if (b[from] === 34) copy(from, to);
+  else {
+    if (!areDigits(b[from] === 45 ? from + 1 : from, to)) throw unfit;
+    constant('"');
+    copy(from, to);
+    constant('"');
+  }
+}
+
+function areDigits(from, to) {
+  for (let i = from; i < to; i += 1) if (b[i] < 48 || b[i] > 57) return false;
+  return to > from;
+}
+
+function int(v) {
+  if (typeof v !== 'number') throw unfit;
+  const from = s[2 * v], to = s[2 * v + 1];
+  const isNegative = b[from] === 45;
+  const first = isNegative ? from + 1 : from;
+  if (to - first > 10) throw unfit;
+  let value = 0;
+  for (let i = first; i < to; i += 1) {
+    if (b[i] < 48 || b[i] > 57) throw unfit;
+    value = value * 10 + b[i] - 48;
+  }
+  // As text it would be "-0".
+  if (value > (isNegative ? 2147483648 : 2147483647) || (isNegative && value === 0)) throw unfit;
+  copy(from, to);
+}
+
+function float(v) {
+  if (typeof v !== 'number') throw unfit;
+  const from = s[2 * v], to = s[2 * v + 1];
+  if (b[from] !== 45 && (b[from] < 48 || b[from] > 57)) throw unfit;
+  if (to - from > 17 && !Number.isFinite(Number(b.latin1Slice(from, to)))) throw unfit;
+  for (let i = from; i < to; i += 1)
+    if ((b[i] === 101 || b[i] === 69) && !Number.isFinite(Number(b.latin1Slice(from, to)))) throw unfit;
+  copy(from, to);
+}
+
+function enumerated(v, names) {
+  if (typeof v !== 'number') throw unfit;
+  const from = s[2 * v], to = s[2 * v + 1];
+  if (b[from] !== 34 || !names.has(b.latin1Slice(from + 1, to - 1))) throw unfit;
+  copy(from, to);
+}
+`;
+
+const entry = (root: string): string => `
+return (given, data, introspection) => {
+  tape = given;
+  b = tape.bytes;
+  s = tape.spans;
+  end = b.length;
+  const start = p = tape.length;
+  try {
+    constant('{"data":');
+    ${root}(data, introspection);
+    constant('}');
+    const answer = Buffer.allocUnsafeSlow(p - start);
+    b.copy(answer, 0, start, p);
+    return answer;
+  } catch (error) {
+    if (error === unfit) return undefined;
+    throw error;
+  } finally {
+    given.length = start;
+    tape = b = s = undefined;
+  }
+};`;
 
 /** @returns the name of the function that writes an object with these fields. */
 function objectWriter(code: Code, shape: ResponseShape, fields: readonly FieldShape[]): string {
@@ -68,26 +190,33 @@ function objectWriter(code: Code, shape: ResponseShape, fields: readonly FieldSh
       else body += 'throw unfit;\n';
       return;
     }
-    body += `text += ${JSON.stringify(pending + key)};\n`;
+    body += constantWriter(pending + key);
     pending = '';
     if (field.kind === 'introspection') {
-      body += `text += json(introspection[${JSON.stringify(field.key)}]);\n`;
+      body += `long(JSON.stringify(introspection[${JSON.stringify(field.key)}]));\n`;
       return;
     }
     const quoted = JSON.stringify(field.dataKey);
     body += `{ const v = ${isInherited(field.dataKey) ? `own(object, ${quoted})` : `object[${quoted}]`};\n`;
     body += `${valueWriter(code, shape, field, field.type, 'v')}}\n`;
   });
-  code.functions.push(
-    `function ${name}(object, introspection) { let text = "";\n${body}return text + ${JSON.stringify(`${pending}}`)}; }`,
-  );
+  code.functions.push(`function ${name}(object, introspection) {\n${body}${constantWriter(`${pending}}`)}}`);
   return name;
+}
+
+/** So many bytes are written one by one; names are words, so that each character is one. */
+const maxUnrolled = 24;
+
+function constantWriter(text: string): string {
+  if (text.length > maxUnrolled) return `constant(${JSON.stringify(text)});\n`;
+  const bytes = [...text].map((character, index) => `b[p + ${index}] = ${character.charCodeAt(0)};`).join(' ');
+  return `if (p + ${text.length} > end) room(${text.length});\n${bytes} p += ${text.length};\n`;
 }
 
 function valueWriter(code: Code, shape: ResponseShape, field: FieldShape, type: GraphQLOutputType, v: string): string {
   if (isNonNullType(type))
     return `if (${v} === null || ${v} === undefined) throw unfit;\n${presentWriter(code, shape, field, type.ofType, v)}`;
-  return `if (${v} === null || ${v} === undefined) text += "null"; else {\n${presentWriter(code, shape, field, type, v)}}\n`;
+  return `if (${v} === null || ${v} === undefined) constant("null"); else {\n${presentWriter(code, shape, field, type, v)}}\n`;
 }
 
 function presentWriter(
@@ -100,18 +229,16 @@ function presentWriter(
   if (isListType(type)) {
     const [item, index] = [`${v}i`, `${v}n`];
     return `if (!Array.isArray(${v})) throw unfit;
-text += "[";
-for (let ${index} = 0; ${index} < ${v}.length; ${index} += 1) {
-if (${index} > 0) text += ",";
+${constantWriter('[')}for (let ${index} = 0; ${index} < ${v}.length; ${index} += 1) {
+if (${index} > 0) { ${constantWriter(',')} }
 const ${item} = ${v}[${index}];
 ${valueWriter(code, shape, field, type.ofType, item)}}
-text += "]";
-`;
+${constantWriter(']')}`;
   }
   if (isLeafType(type)) return leafWriter(code, type, v);
   const declared = type as ShapeType;
   const write = (actual: ShapeType): string =>
-    `text += ${objectWriter(code, shape, shape.fieldsOf(field, actual))}(${v}, introspection);`;
+    `${objectWriter(code, shape, shape.fieldsOf(field, actual))}(${v}, introspection);`;
   const isNoObject = `if (typeof ${v} !== "object" || Array.isArray(${v})) throw unfit;\n`;
   if (!isAbstractType(declared))
     return `${isNoObject}if (${v}.__typename !== undefined && ${v}.__typename !== ${JSON.stringify(declared.name)}) throw unfit;\n${write(declared)}\n`;
@@ -126,22 +253,16 @@ text += "]";
 function leafWriter(code: Code, type: GraphQLLeafType, v: string): string {
   if (isEnumType(type)) {
     const known = code.enums.push(new Set(type.getValues().map(({ name }) => name))) - 1;
-    return `if (!enums[${known}].has(${v})) throw unfit; text += '"' + ${v} + '"';\n`;
+    return `enumerated(${v}, enums[${known}]);\n`;
   }
-  switch (type.name) {
-    case 'String':
-      return `if (typeof ${v} !== "string") throw unfit; text += quote(${v});\n`;
-    case 'ID':
-      return `if (typeof ${v} === "string") text += quote(${v}); else if (Number.isInteger(${v})) text += '"' + ${v} + '"'; else throw unfit;\n`;
-    case 'Int':
-      return `if ((${v} | 0) !== ${v}) throw unfit; text += ${v};\n`;
-    case 'Float':
-      return `if (!Number.isFinite(${v})) throw unfit; text += ${v};\n`;
-    case 'Boolean':
-      return `if (${v} === true) text += "true"; else if (${v} === false) text += "false"; else throw unfit;\n`;
-    default:
-      return `text += json(${v});\n`;
-  }
+  const writer = new Map([
+    ['String', 'string'],
+    ['ID', 'id'],
+    ['Int', 'int'],
+    ['Float', 'float'],
+    ['Boolean', 'boolean'],
+  ]).get(type.name);
+  return `${writer ?? 'any'}(${v});\n`;
 }
 
 function ownValue(object: JsonObject, name: string): unknown {

@@ -12,7 +12,8 @@ import {
   isObjectType,
   type GraphQLOutputType,
 } from 'graphql';
-import { isObject, own, put, type JsonObject } from '../json.js';
+import { own, put, type JsonObject } from '../json.js';
+import { isLosslessNumber } from '../../../platform/json/exact-json.js';
 import { leafValue } from './leaf-values.js';
 import type { FieldShape, ResponseShape, ShapeType } from './response-shape.js';
 
@@ -116,4 +117,8 @@ function typeOf({ schema }: ResponseShape, declared: ShapeType, object: JsonObje
   const type = typeof typename === 'string' ? schema.getType(typename) : undefined;
   if (!type || !isCompositeType(type) || isObjectType(declared)) return undefined;
   return 'getInterfaces' in type && schema.isSubType(declared, type) ? type : undefined;
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !isLosslessNumber(value);
 }

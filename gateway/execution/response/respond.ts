@@ -1,5 +1,5 @@
 /**
- * From joined data to the text of the answer. What can be made ready before there are variables is; a writer is compiled for
+ * From joined data to the bytes of the answer. What can be made ready before there are variables is; a writer is compiled for
  * each way in which @skip and @include can turn out, when it is first needed.
  */
 import {
@@ -12,21 +12,25 @@ import {
   type GraphQLSchema,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
+import { exactJson } from '../../../platform/json/exact-json.js';
 import type { JsonObject } from '../json.js';
 import type { Restriction } from '../restriction.js';
+import { treeValues } from '../tape/tree-values.js';
+import type { Tape } from '../tape/tape.js';
 import { compileWriter, type Writer } from './compile-writer.js';
 import { complete } from './complete.js';
 import { introspect } from './introspection.js';
 import { responseShape, type ResponseShape, type ShapedOperation } from './response-shape.js';
 
 export interface Response {
-  /** JSON. */
-  readonly data: string;
+  /** JSON: `{"data":…}`. */
+  readonly body: Buffer;
   /** What was wrong with what the subgraphs gave. */
   readonly errors: readonly GraphQLError[];
 }
 
 export type Respond = (
+  tape: Tape,
   data: JsonObject,
   variables: Readonly<Record<string, unknown>>,
   given: Readonly<Record<string, unknown>>,
@@ -68,13 +72,13 @@ export function compileResponse(
   // The first request shall not wait for it, where there is nothing to wait for.
   if (conditions.length === 0) variantOf({});
 
-  return (data, variables, given) => {
+  return (tape, data, variables, given) => {
     const { shape, write } = variantOf(variables);
     const introspection = introspect(shaped, shape, given);
-    const text = write(data, introspection);
-    if (text !== undefined) return { data: text, errors: noErrors };
-    const completed = complete(shape, data, introspection);
-    return { data: JSON.stringify(completed.data), errors: completed.errors };
+    const body = write(tape, data, introspection);
+    if (body) return { body, errors: noErrors };
+    const completed = complete(shape, treeValues(tape, data), introspection);
+    return { body: Buffer.from(`{"data":${exactJson(completed.data) ?? 'null'}}`), errors: completed.errors };
   };
 }
 

@@ -93,9 +93,14 @@ async function fetchTogether(subgraph: Subgraph, part: readonly Waiting[]): Prom
         return place;
       }),
     );
-    const response = await subgraph.fetch({ ...first.request, representations: distinct });
+    const { reader: _ofOne, ...request } = first.request;
+    const response = await subgraph.fetch({ ...request, representations: distinct });
     const given = new Set<number>();
-    part.forEach((entry, index) => entry.resolve(shareOf(response, placesOf[index] ?? [], given)));
+    part.forEach((entry, index) => {
+      const share = shareOf(response, placesOf[index] ?? [], given);
+      const { reader } = entry.request;
+      entry.resolve(reader && share.data ? { ...share, data: reader.fromValues(share.data) } : share);
+    });
   } catch (error) {
     for (const { reject } of part) reject(error);
   }

@@ -14,7 +14,7 @@ export interface ExchangeRequest {
 
 export interface Answer {
   readonly status: number;
-  readonly text: string;
+  readonly body: Buffer;
   /** The header. */
   readonly cacheControl: string | undefined;
 }
@@ -78,7 +78,7 @@ export function exchange(client: Dispatcher, request: ExchangeRequest): Cancella
             end();
             const [first] = chunks;
             const whole = chunks.length === 1 && first ? first : Buffer.concat(chunks);
-            resolve({ status, text: whole.toString('utf8'), cacheControl });
+            resolve({ status, body: whole, cacheControl });
           },
           onResponseError(_controller, error) {
             if (!repeat()) fail(error);

@@ -7,7 +7,9 @@ import { Pool } from 'undici';
 import type { Logger } from '../../../platform/observability/logger.js';
 import { currentTraceparent } from '../../../platform/observability/trace-context.js';
 import type { GatewayMetrics } from '../../gateway-metrics.js';
+import { parseExactJson } from '../../../platform/json/exact-json.js';
 import { isObject } from '../json.js';
+import type { AnswerReader } from '../tape/answer-reader.js';
 import { exchange, type Answer, type Cancellable } from './exchange.js';
 import { observeFetch } from './observe-fetch.js';
 import { authorityOf, untilAborted, type InFlight } from './in-flight.js';
@@ -80,7 +82,7 @@ export function createHttpSubgraph(options: HttpSubgraphOptions): HttpSubgraph {
     name,
     async fetch(request) {
       try {
-        const response = responseIn(await ask(request));
+        const response = responseIn(await ask(request), request.reader);
         checkEntities(request, response);
         return response;
       } catch (error) {
@@ -106,11 +108,14 @@ function headersOf({ context }: SubgraphRequest): string[] {
 }
 
 /** @throws GraphQLError or Error if there is no answer in it. */
-function responseIn({ status, text, cacheControl }: Answer): SubgraphResponse {
+function responseIn({ status, body: bytes, cacheControl }: Answer, reader: AnswerReader | undefined): SubgraphResponse {
   const isGood = status >= 200 && status < 300;
+  const read = isGood ? reader?.fromBytes(bytes) : undefined;
+  if (read) return { data: read, ...(cacheControl === undefined ? {} : { cacheControl }) };
+  const text = bytes.toString();
   let body: unknown;
   try {
-    body = JSON.parse(text);
+    body = parseExactJson(text);
   } catch (error) {
     if (isGood) throw new Error(`The answer is no JSON: ${text.slice(0, 200)}`, { cause: error });
   }
@@ -118,7 +123,7 @@ function responseIn({ status, text, cacheControl }: Answer): SubgraphResponse {
   if (isObject(body) && isResponse(body)) {
     const { data, errors } = body as SubgraphResponse;
     return {
-      ...(data === undefined ? {} : { data }),
+      ...(data === undefined ? {} : { data: data && reader ? reader.fromValues(data) : data }),
       ...(errors ? { errors } : {}),
       ...(cacheControl === undefined ? {} : { cacheControl }),
     };

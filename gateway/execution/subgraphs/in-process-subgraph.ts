@@ -39,11 +39,9 @@ export function createInProcessSubgraph(options: {
           const late = new Promise<never>((_resolve, reject) => {
             timer = setTimeout(() => reject(new Error(`There was no answer within ${timeoutMs} ms.`)), timeoutMs);
           });
-          const response: SubgraphResponse = await untilAborted(
-            Promise.race([answered, late]),
-            signal,
-            () => undefined,
-          );
+          const given: SubgraphResponse = await untilAborted(Promise.race([answered, late]), signal, () => undefined);
+          const { reader } = request;
+          const response = reader && given.data ? { ...given, data: reader.fromValues(given.data) } : given;
           checkEntities(request, response);
           return response;
         } catch (error) {

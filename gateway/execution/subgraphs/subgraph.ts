@@ -3,6 +3,7 @@ import type { FetchNode } from '@apollo/query-planner';
 import { OperationTypeNode, type GraphQLFormattedError } from 'graphql';
 import type { GatewayContext } from '../../request-context.js';
 import type { JsonObject } from '../json.js';
+import type { AnswerReader } from '../tape/answer-reader.js';
 
 export interface Subgraph {
   readonly name: string;
@@ -22,6 +23,8 @@ export interface SubgraphRequest {
   readonly representations: readonly string[] | undefined;
   readonly context: GatewayContext;
   readonly signal: AbortSignal | undefined;
+  /** What becomes of the data; absent: it is given as it was parsed. */
+  readonly reader?: AnswerReader;
 }
 
 export interface SubgraphResponse {

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createExecutor, type Executor } from '../../../gateway/execution/executor.js';
+import { dataIn } from '../../../gateway/execution/response/answer.js';
 import { createGatewayMetrics } from '../../../gateway/gateway-metrics.js';
 import { createSubgraphs } from '../../../gateway/execution/subgraphs/subgraphs.js';
 import { buildSupergraph } from '../../../gateway/supergraph/supergraph.js';
@@ -41,8 +42,8 @@ beforeEach(() => {
 
 async function execute(query: string, variables: Readonly<Record<string, unknown>> = {}) {
   const context = { forwarded: { authorization: `Bearer ${await issuer.token('acme')}` } };
-  const { data, errors } = await executor.execute(executor.prepare(parse(query), undefined), { variables, context });
-  return { data: data === undefined ? undefined : (JSON.parse(data) as unknown), errors };
+  const { body, errors } = await executor.execute(executor.prepare(parse(query), undefined), { variables, context });
+  return { data: body === undefined ? undefined : (JSON.parse(dataIn(body)) as unknown), errors };
 }
 
 test('fields of several subgraphs come as one answer', async () => {

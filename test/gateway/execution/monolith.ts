@@ -7,7 +7,7 @@ import { buildSubgraphSchema } from '@apollo/subgraph';
 import fc from 'fast-check';
 import { buildSchema, execute, parse, type DocumentNode, type GraphQLSchema } from 'graphql';
 import { createExecutor, type Executor } from '../../../gateway/execution/executor.js';
-import type { Subgraph, SubgraphRequest } from '../../../gateway/execution/subgraphs/subgraph.js';
+import type { Subgraph, SubgraphRequest, SubgraphResponse } from '../../../gateway/execution/subgraphs/subgraph.js';
 import { variablesText } from '../../../gateway/execution/subgraphs/subgraph.js';
 import { buildSupergraph } from '../../../gateway/supergraph/supergraph.js';
 
@@ -153,7 +153,14 @@ export function federate(): FederatedWorld {
       if (!schema) throw new Error(`There is no ${name}.`);
       const rootValue = rootOf(state.current);
       const result = await execute({ schema, document: parse(body.query), variableValues: body.variables, rootValue });
-      return JSON.parse(JSON.stringify(result)) as never;
+      const text = JSON.stringify(result);
+      const read = request.reader?.fromBytes(Buffer.from(text));
+      if (read) return { data: read };
+      const { data, errors } = JSON.parse(text) as SubgraphResponse;
+      return {
+        data: data && request.reader ? request.reader.fromValues(data) : (data ?? null),
+        ...(errors ? { errors } : {}),
+      };
     },
   });
   const supergraph = buildSupergraph(composed.supergraphSdl);

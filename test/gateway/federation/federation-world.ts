@@ -10,6 +10,7 @@ import { Registry } from 'prom-client';
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { createExecutor, type Executor } from '../../../gateway/execution/executor.js';
+import { dataIn } from '../../../gateway/execution/response/answer.js';
 import { createGatewayMetrics } from '../../../gateway/gateway-metrics.js';
 import { createSubgraphs } from '../../../gateway/execution/subgraphs/subgraphs.js';
 import { buildSupergraph, type Supergraph } from '../../../gateway/supergraph/supergraph.js';
@@ -103,9 +104,9 @@ function operations(parts: {
   const run = async (document: DocumentNode, variables: Readonly<Record<string, unknown>>): Promise<Answer> => {
     requests.length = 0;
     const prepared = executor.prepare(document, undefined);
-    const { data, errors } = await executor.execute(prepared, { variables, context: { forwarded: {} } });
+    const { body, errors } = await executor.execute(prepared, { variables, context: { forwarded: {} } });
     return {
-      ...(data === undefined ? {} : { data: JSON.parse(data) as unknown }),
+      ...(body === undefined ? {} : { data: JSON.parse(dataIn(body)) as unknown }),
       ...(errors.length > 0 ? { errors } : {}),
     };
   };

@@ -79,7 +79,7 @@ test('when more events come than may wait to be joined, the stream is left and t
   const released = new Promise<void>((resolve) => (release = resolve));
   const { opened, over, seen } = startStream(async (_stream, { data }) => {
     await released;
-    return JSON.stringify({ data });
+    return Buffer.from(JSON.stringify({ data }));
   });
   await beginAt(opened, 0);
   const [live] = opened;
@@ -99,14 +99,14 @@ test('when more events come than may wait to be joined, the stream is left and t
 
 // Streams at subgraphs were left open by gateways whose last client had gone while they were being opened.
 test('a client that leaves while the stream is being opened leaves nothing behind', async () => {
-  const { opened, over, member, stream } = startStream(() => '{"data":null}');
+  const { opened, over, member, stream } = startStream(() => Buffer.from('{"data":null}'));
   stream.leave(member);
   expect(opened.map(({ hasLeft }) => hasLeft)).toEqual([true]);
   expect(over).toEqual([stream]);
 });
 
 test('a stream that ends before it began completes its clients', async () => {
-  const { opened, over, seen, stream } = startStream(() => '{"data":null}');
+  const { opened, over, seen, stream } = startStream(() => Buffer.from('{"data":null}'));
   opened[0]?.sink.end();
   await eventually(() => expect(opened).toHaveLength(2));
   opened[1]?.sink.next(mark(0));
@@ -127,7 +127,7 @@ test('a join that fails for good ends the clients with its error, and the stream
 });
 
 test('a plan of a new supergraph that asks the subgraph for the same changes nothing for it', async () => {
-  const { opened, seen, stream } = startStream((_stream, { data }) => JSON.stringify({ data }));
+  const { opened, seen, stream } = startStream((_stream, { data }) => Buffer.from(JSON.stringify({ data })));
   await beginAt(opened, 0);
   stream.adopt(planOf('a'));
   opened[0]?.sink.next(event(1));
@@ -136,7 +136,7 @@ test('a plan of a new supergraph that asks the subgraph for the same changes not
 });
 
 test('a plan that asks for something else is taken up behind the last event, with neither gap nor repeat', async () => {
-  const { opened, over, seen, stream } = startStream((_stream, { data }) => JSON.stringify({ data }));
+  const { opened, over, seen, stream } = startStream((_stream, { data }) => Buffer.from(JSON.stringify({ data })));
   await beginAt(opened, 0);
   opened[0]?.sink.next(event(1));
   stream.adopt(planOf('b'));
@@ -149,7 +149,7 @@ test('a plan that asks for something else is taken up behind the last event, wit
 });
 
 test("a stream that can't be taken up ends with an interruption when its plan becomes another", async () => {
-  const { opened, over, seen, stream } = startStream((_stream, { data }) => JSON.stringify({ data }));
+  const { opened, over, seen, stream } = startStream((_stream, { data }) => Buffer.from(JSON.stringify({ data })));
   await beginAt(opened, 0);
   stream.adopt(planOf('b', { resumption: undefined }));
   expect(seen).toEqual([expect.stringContaining('The stream was interrupted')]);
