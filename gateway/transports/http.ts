@@ -7,7 +7,7 @@ import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
 import type { GraphLimits } from '../../platform/config/gateway-settings.js';
 import { FleetgraphError } from '../../platform/errors.js';
 import type { VerifyToken } from '../../platform/identity/verify-token.js';
-import { inSpan } from '../../platform/observability/trace-context.js';
+import { hasTracer, inSpan } from '../../platform/observability/trace-context.js';
 import { crossSiteMessage, isSimpleContentType } from '../guards/cross-site.js';
 import type { ParseJson } from '../guards/json.js';
 import type { ClientAddressOf } from '../client-address.js';
@@ -96,6 +96,7 @@ export async function addGraphQLRoute(options: GraphQLRouteOptions): Promise<Htt
         if (await streams.answer(request, reply)) return reply;
         if (landingPage && request.method === 'GET' && prefersPage(request.headers.accept))
           return reply.type('text/html; charset=utf-8').send(await landingPage());
+        if (!hasTracer()) return answers.answer(request, reply);
         const traceparent = headerOf(request, 'traceparent');
         return inSpan('graphql request', { traceparent }, async () => answers.answer(request, reply));
       },

@@ -5,6 +5,7 @@
 import {
   context,
   propagation,
+  ProxyTracerProvider,
   trace,
   SpanKind,
   SpanStatusCode,
@@ -13,8 +14,15 @@ import {
   type Attributes,
 } from '@opentelemetry/api';
 
+/** Whether anybody listens to spans: without a tracer, making them is time for nothing. */
+export function hasTracer(): boolean {
+  const provider = trace.getTracerProvider();
+  return !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer('fleetgraph') !== undefined;
+}
+
 /** `traceparent` of the active span, or undefined outside of any. */
 export function currentTraceparent(): string | undefined {
+  if (trace.getActiveSpan() === undefined) return undefined;
   const carrier: { traceparent?: string } = {};
   propagation.inject(context.active(), carrier);
   return carrier.traceparent;

@@ -1,8 +1,10 @@
 /**
- * The tracer of the process (OpenTelemetry). Spans go to a collector over OTLP/HTTP if there is one; without, they exist only to
- * carry the trace context. How many are sampled, how they are batched and what else goes with them say the standard variables, which
+ * The tracer of the process (OpenTelemetry). Spans go to a collector over OTLP/HTTP if there is one; without, there are none, and
+ * the trace context that comes with a request or an event is only carried on. How many are sampled, how they are batched and what else goes with them say the standard variables, which
  * the SDK reads (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
  */
+import { context, propagation } from '@opentelemetry/api';
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, NodeTracerProvider, type SpanProcessor } from '@opentelemetry/sdk-trace-node';
@@ -24,21 +26,22 @@ export interface Tracing {
 /** How long the last spans may take to be sent, milliseconds. */
 const stopTimeoutMs = 3_000;
 
-/** Registers the tracer. */
+/** Registers what carries the trace context, and the tracer if there is a collector for its spans. */
 export async function startTracing(options?: TracingOptions): Promise<Tracing> {
-  const processors = options?.collectorUrl === undefined ? [] : [await exporting(options.collectorUrl)];
+  const propagator = new W3CTraceContextPropagator();
+  if (options?.collectorUrl === undefined) {
+    propagation.setGlobalPropagator(propagator);
+    context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+    return { stop: () => Promise.resolve() };
+  }
   const provider = new NodeTracerProvider({
-    spanProcessors: processors,
-    ...(options
-      ? {
-          resource: resourceFromAttributes({
-            'service.name': options.serviceName,
-            'service.instance.id': options.instance,
-          }),
-        }
-      : {}),
+    spanProcessors: [await exporting(options.collectorUrl)],
+    resource: resourceFromAttributes({
+      'service.name': options.serviceName,
+      'service.instance.id': options.instance,
+    }),
   });
-  provider.register({ propagator: new W3CTraceContextPropagator() });
+  provider.register({ propagator });
   return { stop: () => settledWithin(provider.shutdown(), stopTimeoutMs) };
 }
 

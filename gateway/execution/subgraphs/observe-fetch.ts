@@ -1,7 +1,7 @@
 /** What is seen of a fetch from a subgraph: a span, its time among the metrics and, for those who develop, in the answer's header. */
 import { SpanKind } from '@opentelemetry/api';
 import type { Histogram } from 'prom-client';
-import { inSpan } from '../../../platform/observability/trace-context.js';
+import { hasTracer, inSpan } from '../../../platform/observability/trace-context.js';
 import type { SubgraphRequest } from './subgraph.js';
 
 export function observeFetch<T>(
@@ -10,14 +10,16 @@ export function observeFetch<T>(
   fetch: () => Promise<T>,
 ): Promise<T> {
   const startedAt = performance.now();
+  const ended = (): void => {
+    const ms = performance.now() - startedAt;
+    seconds.observe(ms / 1_000);
+    context.timings?.push({ subgraph: name, startedAt, ms });
+  };
+  if (!hasTracer()) return fetch().finally(ended);
   const attributes = {
     'subgraph.name': name,
     'graphql.operation.type': operation.isMutation ? 'mutation' : 'query',
     ...(representations ? { 'subgraph.entities': representations.length } : {}),
   };
-  return inSpan(`fetch from ${name}`, { kind: SpanKind.CLIENT, attributes }, fetch).finally(() => {
-    const ms = performance.now() - startedAt;
-    seconds.observe(ms / 1_000);
-    context.timings?.push({ subgraph: name, startedAt, ms });
-  });
+  return inSpan(`fetch from ${name}`, { kind: SpanKind.CLIENT, attributes }, fetch).finally(ended);
 }
