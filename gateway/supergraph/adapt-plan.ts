@@ -5,6 +5,7 @@
  */
 import type { FetchNode, PlanNode, QueryPlan, QueryPlanSelectionNode, SubscriptionNode } from '@apollo/query-planner';
 import { Kind, parse, visit } from 'graphql';
+import { joinFetches } from './join-fetches.js';
 import { splitFetch, withOperation, type SplitOptions } from './split-fetches.js';
 import { wholeRepresentations } from './whole-representations.js';
 
@@ -12,6 +13,8 @@ import { wholeRepresentations } from './whole-representations.js';
 export interface AdaptedFetch extends FetchNode {
   /** Names of what its entities are found by: one that lacks it is not sent. */
   readonly keyNames?: ReadonlySet<string>;
+  /** What entities that lack something that it requires are asked for: a fetch that was joined with it. */
+  readonly alone?: AdaptedFetch;
 }
 
 export interface AdaptOptions extends SplitOptions {
@@ -22,12 +25,12 @@ export interface AdaptOptions extends SplitOptions {
 /** The plan, to be executed. */
 export function adaptPlan(plan: QueryPlan, options: AdaptOptions): QueryPlan {
   if (!plan.node) return plan;
-  if (plan.node.kind !== 'Subscription') return { ...plan, node: adaptNode(plan.node, options) };
+  if (plan.node.kind !== 'Subscription') return { ...plan, node: joinFetches(adaptNode(plan.node, options)) };
   const { primary, rest } = plan.node;
   const node: SubscriptionNode = {
     ...plan.node,
     primary: restore(primary, options),
-    ...(rest ? { rest: adaptNode(rest, options) } : {}),
+    ...(rest ? { rest: joinFetches(adaptNode(rest, options)) } : {}),
   };
   return { ...plan, node };
 }

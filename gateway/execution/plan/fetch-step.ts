@@ -2,8 +2,7 @@
  * One fetch of a plan. A fetch of entities finds the objects at its path, asks for each that differs once, and joins what comes
  * by the index; any other joins its data at its path.
  */
-import type { FetchNode } from '@apollo/query-planner';
-import type { GraphQLSchema } from 'graphql';
+import { parse, print, visit, type GraphQLSchema } from 'graphql';
 import { FleetgraphError } from '../../../platform/errors.js';
 import type { AdaptedFetch } from '../../supergraph/adapt-plan.js';
 import { exactJson } from '../../../platform/json/exact-json.js';
@@ -31,7 +30,7 @@ export interface PlanTools {
 }
 
 interface Fetch {
-  readonly node: FetchNode;
+  readonly node: AdaptedFetch;
   readonly path: ResponsePath;
   readonly clientNames: ReadonlyMap<string, string>;
   readonly subgraph: Subgraph;
@@ -49,12 +48,50 @@ interface EntityFetch extends Fetch {
   readonly question: Question;
 }
 
+/** Asks for those of a place, or some of them. */
+type EntityStep = (run: Run, entities: readonly JsonObject[]) => Promise<void> | undefined;
+
 /** @throws FleetgraphError BAD_USER_INPUT if the operation uses a name that belongs to federation. */
-export function compileFetch(
+export function compileFetch(node: AdaptedFetch, path: ResponsePath, tools: PlanTools): Step {
+  const fetch = fetchOf(node, path, tools);
+  if (!node.requires) return (run) => fetchData(fetch, run, fetch.collect(run.data));
+  if (node.contextRewrites && node.contextRewrites.length > 0)
+    return fetchInContext(
+      entityFetchOf(fetch),
+      representationsOf(node, tools),
+      compileContextValues(tools.schema, node.contextRewrites),
+    );
+  const step = compileEntities(fetch, tools);
+  return (run) => {
+    const entities = fetch.collect(run.data);
+    return entities.length === 0 ? undefined : step(run, entities);
+  };
+}
+
+function compileEntities(fetch: Fetch, tools: PlanTools): EntityStep {
+  const { node, path } = fetch;
+  const represent = representationsOf(node, tools);
+  const entityFetch = entityFetchOf(fetch);
+  const askAlone = node.alone && compileEntities(fetchOf(node.alone, path, tools), tools);
+  return (run, entities) => {
+    const representations = represent(run.tape, entities, run.failures.length === 0);
+    const { texts, places } = representations;
+    const asked = texts.length === 0 ? undefined : fetchEntities(entityFetch, run, entities, representations, '');
+    const left = askAlone ? entities.filter((_entity, index) => places[index] === -1) : [];
+    const askedAlone = left.length === 0 ? undefined : askAlone?.(run, left);
+    return asked && askedAlone ? Promise.all([asked, askedAlone]).then(() => undefined) : (asked ?? askedAlone);
+  };
+}
+
+function representationsOf({ requires = [], inputRewrites, keyNames }: AdaptedFetch, { schema }: PlanTools) {
+  return compileRepresentations(schema, requires, inputRewrites, keyNames);
+}
+
+function fetchOf(
   node: AdaptedFetch,
   path: ResponsePath,
   { schema, subgraphs, clientNames = noNames }: PlanTools,
-): Step {
+): Fetch {
   const fromContext = new Set(node.contextRewrites?.map(({ renameKeyTo }) => renameKeyTo));
   const variableNames = (node.variableUsages ?? []).filter((name) => !fromContext.has(name));
   if (variableNames.includes('representations'))
@@ -62,7 +99,7 @@ export function compileFetch(
       'BAD_USER_INPUT',
       'A variable can not be called "representations". Give it another name.',
     );
-  const fetch: Fetch = {
+  return {
     ...{ node, path, clientNames, subgraph: subgraphs.of(node.serviceName), operation: subgraphOperation(node) },
     readerFor: compileAnswerReader(node.operation, schema),
     collect: compileCollector(path),
@@ -70,27 +107,27 @@ export function compileFetch(
     abstractTypes: abstractTypesOf(schema),
     variableNames,
   };
-  if (!node.requires) return (run) => fetchData(fetch, run, fetch.collect(run.data));
-  const represent = compileRepresentations(schema, node.requires, node.inputRewrites, node.keyNames);
-  const entityFetch: EntityFetch = { ...fetch, question: questionOf(fetch) };
-  if (node.contextRewrites && node.contextRewrites.length > 0)
-    return fetchInContext(entityFetch, represent, compileContextValues(schema, node.contextRewrites));
-  return (run) => {
-    const entities = fetch.collect(run.data);
-    if (entities.length === 0) return undefined;
-    const representations = represent(run.tape, entities, run.failures.length === 0);
-    if (representations.texts.length === 0) return undefined;
-    return fetchEntities(entityFetch, run, entities, representations, '');
-  };
 }
 
-/** Fetches at several places of a plan ask the same, but for the names that the planner gives their operations. */
-function questionOf({ node, subgraph, operation, readerFor, rewriteOutput }: Fetch): Question {
-  const query = operation.query.replace(/^(query|mutation) +[_A-Za-z0-9]+/, '$1');
-  return {
-    ...{ subgraph, operation, readerFor, rewriteOutput },
-    key: JSON.stringify([subgraph.name, query, node.outputRewrites ?? []]),
-  };
+function entityFetchOf(fetch: Fetch): EntityFetch {
+  const { node, subgraph, operation, readerFor, rewriteOutput } = fetch;
+  const key = JSON.stringify([subgraph.name, sameText(operation.query), node.outputRewrites ?? []]);
+  return { ...fetch, question: { subgraph, operation, readerFor, rewriteOutput, key } };
+}
+
+/** Fetches at several places of a plan ask the same, but for the names of their operations and the order of fields. */
+function sameText(query: string): string {
+  return print(
+    visit(parse(query, { noLocation: true }), {
+      OperationDefinition: (operation) => ({ ...operation, name: undefined }),
+      SelectionSet: {
+        leave: (set) => ({
+          ...set,
+          selections: [...set.selections].sort((one, other) => (print(one) < print(other) ? -1 : 1)),
+        }),
+      },
+    }),
+  );
 }
 
 /** Entities with other arguments from their context are asked for apart. */

@@ -117,6 +117,8 @@ function plainPlan(
   );
   if (fields.length !== only.selections.length || new Set(fields).size !== fields.length) return undefined;
   if (!fields.includes('__typename')) return { key: undefined, represent: () => undefined };
+  // In one order, so that what is asked at several places in the same words is one question.
+  fields.sort((one, other) => (one === '__typename' ? -1 : other === '__typename' ? 1 : one < other ? -1 : 1));
   const heads = fields.map((name) => `${JSON.stringify(name)}:`);
   const keys = fields.filter((name) => name !== '__typename');
   return {
