@@ -5,6 +5,8 @@
 import type { GatewayContext } from '../request-context.js';
 import { outcomeOf } from '../execution/executor.js';
 import { compilePlan } from '../execution/plan/compile-plan.js';
+import { namesInPlan, withRoom } from '../execution/plan/plan-names.js';
+import { answerShape } from '../execution/tape/answer-shape.js';
 import { compileRewrites, type Rewrite } from '../execution/plan/rewrites.js';
 import { compileResponse, type Respond } from '../execution/response/respond.js';
 import type { Run, Step } from '../execution/run.js';
@@ -40,7 +42,7 @@ export function createEventExecutor(options: { subgraphs: Subgraphs; formatError
     const { supergraph, primary, rest, document, denials, dataNames, operation } = plan;
     const schema = supergraph.supergraphSchema;
     const made = {
-      readerFor: compileAnswerReader(primary.operation, schema),
+      readerFor: compileAnswerReader(withRoom(answerShape(primary.operation, schema), namesInPlan(rest, schema))),
       rewrite: compileRewrites(schema, primary.outputRewrites),
       step: compilePlan(rest, { schema, subgraphs, clientNames: clientNames(dataNames) }),
       respond: compileResponse(supergraph.apiSchema, document, operation, denials, dataNames),

@@ -4,23 +4,28 @@ import { FleetgraphError } from '../../../platform/errors.js';
 import type { Step } from '../run.js';
 import { compileFetch, type PlanTools } from './fetch-step.js';
 import type { ResponsePath } from './flatten-path.js';
+import { namesInPlan } from './plan-names.js';
 
 const nothing: Step = () => undefined;
 
 /** @throws FleetgraphError BAD_USER_INPUT for what is not supported. */
-export function compilePlan(node: PlanNode | undefined, tools: PlanTools, path: ResponsePath = []): Step {
+export function compilePlan(node: PlanNode | undefined, tools: Omit<PlanTools, 'names'>): Step {
+  return compileNode(node, { ...tools, names: namesInPlan(node, tools.schema) }, []);
+}
+
+function compileNode(node: PlanNode | undefined, tools: PlanTools, path: ResponsePath): Step {
   if (!node) return nothing;
   switch (node.kind) {
     case 'Fetch':
       return compileFetch(node, path, tools);
     case 'Flatten':
-      return compilePlan(node.node, tools, [...path, ...node.path]);
+      return compileNode(node.node, tools, [...path, ...node.path]);
     case 'Sequence':
-      return inSequence(node.nodes.map((part) => compilePlan(part, tools, path)));
+      return inSequence(node.nodes.map((part) => compileNode(part, tools, path)));
     case 'Parallel':
-      return inParallel(node.nodes.map((part) => compilePlan(part, tools, path)));
+      return inParallel(node.nodes.map((part) => compileNode(part, tools, path)));
     case 'Condition': {
-      const [yes, no] = [compilePlan(node.ifClause, tools, path), compilePlan(node.elseClause, tools, path)];
+      const [yes, no] = [compileNode(node.ifClause, tools, path), compileNode(node.elseClause, tools, path)];
       return (run) => (run.variables[node.condition] === true ? yes(run) : no(run));
     }
     case 'Defer':

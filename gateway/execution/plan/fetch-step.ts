@@ -10,12 +10,15 @@ import { copyOf, type JsonObject } from '../json.js';
 import type { Failure, Run, Step } from '../run.js';
 import { subgraphOperation, type Subgraph, type SubgraphOperation, type Subgraphs } from '../subgraphs/subgraph.js';
 import { compileAnswerReader, type ReaderFor } from '../tape/answer-reader.js';
+import { answerShape } from '../tape/answer-shape.js';
+import { compileJoin, type Join } from './compile-join.js';
 import { compileContextValues } from './context-values.js';
 import type { EntityAnswer, EntityBatch, Slot } from './entity-batch.js';
 import { askForEntities, type Question } from './entity-requests.js';
 import { failureOfFetch, failuresOf } from './fetch-failures.js';
 import { compileCollector, placesAt, type ResponsePath } from './flatten-path.js';
 import { abstractTypesOf, merge, type AbstractTypes } from './merge.js';
+import { namesAt, withRoom, type PlanNames } from './plan-names.js';
 import { compileRepresentations, type Representations } from './representations.js';
 import { compileRewrites, type Rewrite } from './rewrites.js';
 
@@ -27,6 +30,8 @@ export interface PlanTools {
   readonly subgraphs: Subgraphs;
   /** What the client calls a field that has another name in the plan. */
   readonly clientNames?: ReadonlyMap<string, string>;
+  /** What objects of the data come to have. */
+  readonly names: PlanNames;
 }
 
 interface Fetch {
@@ -40,6 +45,8 @@ interface Fetch {
   readonly collect: (root: JsonObject) => JsonObject[];
   readonly rewriteOutput: Rewrite | undefined;
   readonly abstractTypes: AbstractTypes;
+  /** Joins what came for an entity. */
+  readonly join: Join;
   /** Those of the client's variables that it uses. */
   readonly variableNames: readonly string[];
 }
@@ -90,7 +97,7 @@ function representationsOf({ requires = [], inputRewrites, keyNames }: AdaptedFe
 function fetchOf(
   node: AdaptedFetch,
   path: ResponsePath,
-  { schema, subgraphs, clientNames = noNames }: PlanTools,
+  { schema, subgraphs, clientNames = noNames, names }: PlanTools,
 ): Fetch {
   const fromContext = new Set(node.contextRewrites?.map(({ renameKeyTo }) => renameKeyTo));
   const variableNames = (node.variableUsages ?? []).filter((name) => !fromContext.has(name));
@@ -99,12 +106,21 @@ function fetchOf(
       'BAD_USER_INPUT',
       'A variable can not be called "representations". Give it another name.',
     );
+  const shape = answerShape(node.operation, schema);
+  const [entities] = node.requires ? shape : [];
+  const place = namesAt(names, path);
+  const fields = entities ? [{ ...entities, fields: withRoom(entities.fields ?? [], place) }] : withRoom(shape, place);
+  const abstractTypes = abstractTypesOf(schema);
   return {
     ...{ node, path, clientNames, subgraph: subgraphs.of(node.serviceName), operation: subgraphOperation(node) },
-    readerFor: compileAnswerReader(node.operation, schema),
+    readerFor: compileAnswerReader(fields),
     collect: compileCollector(path),
     rewriteOutput: compileRewrites(schema, node.outputRewrites),
-    abstractTypes: abstractTypesOf(schema),
+    abstractTypes,
+    join:
+      entities && !node.outputRewrites?.length
+        ? compileJoin(entities.fields ?? [], abstractTypes)
+        : (target, source) => merge(target, source, abstractTypes),
     variableNames,
   };
 }
@@ -200,7 +216,7 @@ async function fetchEntities(
         if (slot?.batch !== batch) continue;
         const given = answer.entities[slot.index];
         if (typeof given !== 'object' || given === null) continue;
-        merge(entities[index] as JsonObject, slot.owner === fetch ? given : copyOf(given), fetch.abstractTypes);
+        fetch.join(entities[index] as JsonObject, slot.owner === fetch ? given : copyOf(given));
       }
     } catch (error) {
       run.failures.push(failureOfFetch(error, fetch));

@@ -65,6 +65,11 @@ export function knownPath(path: ResponsePath): ResponsePath | undefined {
   return known.length > 0 ? known : undefined;
 }
 
+/** Names of the path, without what it says of lists and types. */
+export function namesOnPath(path: ResponsePath): readonly string[] {
+  return stepsOf(path).names;
+}
+
 interface Steps {
   readonly names: readonly string[];
   /** Of which types the object must be before the name with the same index; undefined if none of them says so. */

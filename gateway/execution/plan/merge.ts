@@ -34,8 +34,8 @@ export function merge(target: JsonObject, source: JsonObject, abstractTypes = no
   }
 }
 
-/** @returns whether it could be joined. */
-function mergeInto(known: unknown, given: object, abstractTypes: AbstractTypes): boolean {
+/** Joins an object or a list into what is known of it. @returns whether it could be joined. */
+export function mergeInto(known: unknown, given: object, abstractTypes: AbstractTypes): boolean {
   if (typeof known !== 'object' || known === null) return false;
   if (!Array.isArray(given)) {
     if (Array.isArray(known)) return false;

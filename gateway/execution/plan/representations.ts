@@ -8,6 +8,7 @@ import { isInherited, isObject, own, put, type JsonObject } from '../json.js';
 import { treeText, type Tape } from '../tape/tape.js';
 import { merge } from './merge.js';
 import { compileRewrites, isOfType, isTypeOf } from './rewrites.js';
+import { createSameEntities, type SameEntities } from './same-entities.js';
 
 export interface Representations {
   /** Those that differ, in the order in which they were found. */
@@ -22,8 +23,8 @@ type Represent = (tape: Tape, entity: JsonObject, isWhole: boolean) => string | 
 
 interface TypePlan {
   readonly represent: Represent;
-  /** The one field that tells entities of the type apart; undefined if several do. */
-  readonly key: string | undefined;
+  /** The leaves that tell entities of the type apart; undefined if there may be others. */
+  readonly leaves: readonly string[] | undefined;
 }
 
 /**
@@ -41,7 +42,7 @@ export function compileRepresentations(
   const plans = new Map<unknown, TypePlan>();
   const rewrite = compileRewrites(schema, inputRewrites);
   const general: TypePlan = {
-    key: undefined,
+    leaves: undefined,
     represent(tape, entity, isWhole) {
       const representation = select(schema, entity, requires, isWhole, keyNames);
       if (typeof representation?.['__typename'] !== 'string') return undefined;
@@ -64,7 +65,7 @@ export function compileRepresentations(
     const typenames: unknown[] = [];
     const places: number[] = [];
     const known = new Map<string, number>();
-    const knownByKey = new Map<TypePlan, Map<unknown, number>>();
+    const same = new Map<TypePlan, SameEntities>();
     const placeOf = (text: string | undefined, typename: unknown): number => {
       if (text === undefined) return -1;
       const found = known.get(text);
@@ -77,18 +78,16 @@ export function compileRepresentations(
     for (const entity of entities) {
       const typename = entity['__typename'];
       const plan = plans.get(typename) ?? planFor(typename);
-      if (plan.key === undefined) {
+      if (plan.leaves === undefined) {
         places.push(placeOf(plan.represent(tape, entity, isWhole), typename));
         continue;
       }
-      let byKey = knownByKey.get(plan);
-      if (!byKey) knownByKey.set(plan, (byKey = new Map<unknown, number>()));
-      const leaf = entity[plan.key];
-      const value = typeof leaf === 'number' ? tape.text(leaf) : leaf;
-      let place = byKey.get(value);
+      let ofPlan = same.get(plan);
+      if (!ofPlan) same.set(plan, (ofPlan = createSameEntities(tape, plan.leaves)));
+      let place = ofPlan.find(entity);
       if (place === undefined) {
         place = placeOf(plan.represent(tape, entity, isWhole), typename);
-        if (typeof value !== 'object') byKey.set(value, place);
+        ofPlan.add(entity, place);
       }
       places.push(place);
     }
@@ -116,13 +115,12 @@ function plainPlan(
       : [],
   );
   if (fields.length !== only.selections.length || new Set(fields).size !== fields.length) return undefined;
-  if (!fields.includes('__typename')) return { key: undefined, represent: () => undefined };
+  if (!fields.includes('__typename')) return { leaves: undefined, represent: () => undefined };
   // In one order, so that what is asked at several places in the same words is one question.
   fields.sort((one, other) => (one === '__typename' ? -1 : other === '__typename' ? 1 : one < other ? -1 : 1));
   const heads = fields.map((name) => `${JSON.stringify(name)}:`);
-  const keys = fields.filter((name) => name !== '__typename');
   return {
-    key: keys.length === 1 ? keys[0] : undefined,
+    leaves: fields.filter((name) => name !== '__typename'),
     represent(tape, entity, isWhole) {
       let text = '';
       for (let index = 0; index < fields.length; index += 1) {

@@ -209,7 +209,7 @@ const maxUnrolled = 24;
 
 function constantWriter(text: string): string {
   if (text.length > maxUnrolled) return `constant(${JSON.stringify(text)});\n`;
-  const bytes = [...text].map((character, index) => `b[p + ${index}] = ${character.charCodeAt(0)};`).join(' ');
+  const bytes = Array.from(Buffer.from(text), (byte, index) => `b[p + ${index}] = ${byte};`).join(' ');
   return `if (p + ${text.length} > end) room(${text.length});\n${bytes} p += ${text.length};\n`;
 }
 

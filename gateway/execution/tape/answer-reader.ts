@@ -1,8 +1,7 @@
 /** How the data of a subgraph's answer gets onto the tape of an execution. */
-import type { GraphQLSchema } from 'graphql';
 import type { JsonObject } from '../json.js';
-import { answerShape } from './answer-shape.js';
-import { compileReader } from './compile-reader.js';
+import type { AnswerField } from './answer-shape.js';
+import { compileReader, type ReadAnswer } from './compile-reader.js';
 import { readValues } from './read-values.js';
 import type { Tape } from './tape.js';
 
@@ -15,12 +14,27 @@ export interface AnswerReader {
 
 export type ReaderFor = (tape: Tape) => AnswerReader;
 
-/** @param operation text of the operation for the subgraph */
-export function compileAnswerReader(operation: string, schema: GraphQLSchema): ReaderFor {
-  const fields = answerShape(operation, schema);
+export function compileAnswerReader(fields: readonly AnswerField[]): ReaderFor {
   const read = compileReader(fields);
-  return (tape) => ({
-    fromBytes: (answer) => read(tape, answer),
-    fromValues: (data) => readValues(tape, fields, data),
-  });
+  return (tape) => new TapeReader(tape, fields, read);
+}
+
+class TapeReader implements AnswerReader {
+  readonly #tape: Tape;
+  readonly #fields: readonly AnswerField[];
+  readonly #read: ReadAnswer;
+
+  constructor(tape: Tape, fields: readonly AnswerField[], read: ReadAnswer) {
+    this.#tape = tape;
+    this.#fields = fields;
+    this.#read = read;
+  }
+
+  fromBytes(answer: Buffer): JsonObject | undefined {
+    return this.#read(this.#tape, answer);
+  }
+
+  fromValues(data: JsonObject): JsonObject {
+    return readValues(this.#tape, this.#fields, data);
+  }
 }

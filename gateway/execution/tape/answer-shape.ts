@@ -18,6 +18,8 @@ export interface AnswerField {
   readonly name: string;
   /** Of an object, whatever its type is; undefined of a leaf. */
   readonly fields: readonly AnswerField[] | undefined;
+  /** Names that the object comes to have from other fetches, too: it is made with room for them. */
+  readonly more?: readonly string[];
   /** Whether the schema says that it is a list. A leaf that is none may be any JSON. */
   readonly isList: boolean;
 }

@@ -24,10 +24,10 @@ type Scan = (tape: Tape, start: number) => { readonly data: JsonObject; readonly
 
 function make(fields: readonly AnswerField[]): ReadAnswer {
   const functions: string[] = [];
-  const root = objectReader(functions, fields);
+  const root = objectReader(functions, fields, []);
   const source = `"use strict";\n${scanner}\n${functions.join('\n')}\n${envelope(root)}`;
   // eslint-disable-next-line @typescript-eslint/no-implied-eval -- see above: made of names that were parsed
-  const scan = new Function(source)() as Scan;
+  const scan = (new Function(source) as () => Scan)();
   return (tape, answer) => {
     const { length: start, used } = tape;
     // One more for the zero that ends it: no position beyond the answer is looked at.
@@ -268,7 +268,7 @@ return (given, start) => {
 };`;
 
 /** @returns the name of the function that reads an object with these fields, at its brace. */
-function objectReader(functions: string[], fields: readonly AnswerField[]): string {
+function objectReader(functions: string[], fields: readonly AnswerField[], more: readonly string[]): string {
   const name = `object${functions.length}`;
   // Its place is taken first: those below it have other numbers.
   const index = functions.push('') - 1;
@@ -284,9 +284,9 @@ if (b[p] === 44 && b[p + 1] > 32) p += 1; else if (isLast(125)) return object;
 }
 `;
   }
-  const empty = fields
-    .filter(({ name: key }) => key !== '__proto__')
-    .map(({ name: key }) => `${JSON.stringify(key)}: undefined`)
+  const empty = [...new Set([...fields.map((field) => field.name), ...more])]
+    .filter((key) => key !== '__proto__')
+    .map((key) => `${JSON.stringify(key)}: undefined`)
     .join(', ');
   functions[index] = `function ${name}() {
 p += 1;
@@ -300,7 +300,7 @@ ${members}throw unusual;
 
 /** Whether the name stands at the position, in quotation marks. */
 function isKeyAt(name: string): string {
-  return [...`"${name}"`].map((character, index) => `b[p + ${index}] === ${character.charCodeAt(0)}`).join(' && ');
+  return Array.from(Buffer.from(`"${name}"`), (byte, index) => `b[p + ${index}] === ${byte}`).join(' && ');
 }
 
 function valueReader(functions: string[], field: AnswerField): string {
@@ -308,7 +308,7 @@ function valueReader(functions: string[], field: AnswerField): string {
     if (field.name === '__typename') return 'isNull() ? null : typename()';
     return field.isList ? 'leaves(0)' : 'leaf()';
   }
-  const object = objectReader(functions, field.fields);
+  const object = objectReader(functions, field.fields, field.more ?? []);
   const name = `value${functions.length}`;
   functions.push(`function ${name}(depth) {
 const c = b[p];
