@@ -15,7 +15,7 @@ export function createGatewayMetrics(registry: Registry) {
   return {
     requests: new Counter({
       name: 'fleetgraph_gateway_requests_total',
-      help: 'Queries and mutations by outcome.',
+      help: 'Queries and mutations by outcome: ok, error, or aborted by a client that went away.',
       labelNames: ['type', 'outcome'],
       registers,
     }),

@@ -1,6 +1,6 @@
 /**
- * The gateway: one graph over the subgraphs. A request comes in by `transports/http.ts`, a subscription by
- * `transports/websocket/` or, where there are no WebSockets, `transports/http-streams.ts`; all are planned over the
+ * The gateway: one graph over the subgraphs. A request comes in by `transports/http.ts`, a
+ * subscription by `transports/websocket/` or as a stream over HTTP; all are planned over the
  * supergraph (`supergraph/`), and no more is done than may be asked for (`guards/`). Queries and mutations are executed by
  * `execution/`; subscriptions by `subscriptions/`: the root field is subscribed to at its subgraph, and for each event the
  * fields of other subgraphs are fetched and joined.
@@ -128,7 +128,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       closeSubgraphs = subgraphs.close;
       const engine = createSubscriptionEngine({
         ...{ supergraph: current, upstreams, subgraphs, log, metrics, formatError },
-        readmit: (stream) => admitAgain(operations.find, stream),
+        readmit: (stream) => admitAgain(operations.peek, stream),
       });
       const executor = createExecutor({
         ...{ supergraph: current, subgraphs, formatError },
@@ -152,6 +152,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       const transport = {
         engine,
         findOperation: operations.find,
+        peekOperation: operations.peek,
         executeOnce,
         formatError,
         metrics,

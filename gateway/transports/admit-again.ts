@@ -7,10 +7,11 @@ import { textOf, type FindOperation } from './operations.js';
 
 /**
  * The plan of a subscription that was let in before, as its caller may run it now: the schema may be another, and so may the caller's token.
+ * @param peekOperation looks an operation up without counting it as used
  * @throws FleetgraphError BAD_USER_INPUT, FORBIDDEN, UNAUTHENTICATED if it may not any more.
  */
 export function admitAgain(
-  findOperation: FindOperation,
+  peekOperation: FindOperation,
   before: {
     readonly document: DocumentNode;
     readonly operationName: string | undefined;
@@ -18,7 +19,7 @@ export function admitAgain(
     readonly identity: Identity | undefined;
   },
 ): SubscriptionPlan {
-  const found = findOperation({ query: textOf(before.document), operationName: before.operationName });
+  const found = peekOperation({ query: textOf(before.document), operationName: before.operationName });
   if (!('document' in found))
     throw new FleetgraphError(
       'BAD_USER_INPUT',

@@ -24,6 +24,9 @@ export interface OnceRequest {
 /** Never rejects for what is wrong with the operation or its execution: the answer has the errors. */
 export type ExecuteOnce = (request: OnceRequest) => Promise<Answer>;
 
+/** Stands for the answer of an operation whose client has disconnected. */
+const unsent = answerOf(undefined, []);
+
 export function createExecuteOnce(options: {
   executor: Executor;
   formatError: FormatError;
@@ -63,6 +66,8 @@ export function createExecuteOnce(options: {
       if (extensions !== undefined) return answerOf(outcome.body, boundedErrors(outcome.errors, maxErrors), extensions);
       return sharedAnswer(outcome);
     } catch (error) {
+      // The client has disconnected. That is no error, so nothing is logged.
+      if (signal?.aborted === true) return unsent;
       return answerOf(undefined, [presentError(error, formatError)]);
     } finally {
       clearTimeout(timer);
@@ -84,6 +89,10 @@ export function createExecuteOnce(options: {
     const startedAt = performance.now();
     const answer = await execute(request);
     const type = request.operation.operation.operation;
+    if (answer === unsent) {
+      metrics.requests.inc({ type, outcome: 'aborted' });
+      return answer;
+    }
     metrics.requests.inc({ type, outcome: answer.errors.length > 0 ? 'error' : 'ok' });
     metrics.requestSeconds.observe({ type }, (performance.now() - startedAt) / 1_000);
     return answer;

@@ -69,7 +69,10 @@ interface KnownDocument {
 }
 
 export interface Operations {
+  /** Looks an operation up for a client that runs it, which counts as use. */
   readonly find: FindOperation;
+  /** Looks up a running operation, without counting it as use in the cache. */
+  readonly peek: FindOperation;
   /**
    * Plans what clients use, what was used last first, for a supergraph that is to come: until the signal, or for so long.
    * Others are served in between.
@@ -114,14 +117,18 @@ export function createOperations(options: {
     const document = guards.parse(text, supergraph);
     return 'kind' in document ? { document, supergraph, operations: new Map() } : document;
   };
-  const documentOf = (text: string): KnownDocument | readonly GraphQLError[] => {
+  /** The `known` document if it is of the current supergraph, else parsed anew. */
+  const documentOf = (
+    text: string,
+    known: KnownDocument | undefined,
+    observer: CacheObserver | undefined,
+  ): KnownDocument | readonly GraphQLError[] => {
     const supergraph = options.supergraph();
-    const known = kept.get(text);
     if (known?.supergraph === supergraph) {
-      seen?.hit();
+      observer?.hit();
       return known;
     }
-    seen?.miss();
+    observer?.miss();
     const made = read(text, supergraph);
     if ('document' in made) kept.set(text, made);
     return made;
@@ -159,7 +166,11 @@ export function createOperations(options: {
 
   return {
     find({ query, operationName }) {
-      const found = documentOf(query);
+      const found = documentOf(query, kept.get(query), seen);
+      return 'document' in found ? operationIn(found, operationName) : found;
+    },
+    peek({ query, operationName }) {
+      const found = documentOf(query, kept.peek(query), undefined);
       return 'document' in found ? operationIn(found, operationName) : found;
     },
     async warmUp(next, signal, { subscribedTo = [], forMs = warmUpMs } = {}) {

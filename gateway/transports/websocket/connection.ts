@@ -37,6 +37,8 @@ import { SocketOperation, type OperationConnection, type Wish } from './socket-o
 export interface ConnectionOptions {
   readonly engine: SubscriptionEngine;
   readonly findOperation: FindOperation;
+  /** Looks up a running operation, without counting it as use. */
+  readonly peekOperation: FindOperation;
   /** Answers a query or mutation. */
   readonly executeOnce: ExecuteOnce;
   readonly createContext: CreateContext;
@@ -254,35 +256,36 @@ export class Connection implements OperationConnection, SocketFollower {
   }
 
   async #begin(operation: SocketOperation, payload: SubscribeMessage['payload']): Promise<void> {
-    const { findOperation, formatError } = this.#options;
+    const { findOperation, executeOnce, engine } = this.#options;
     const operationName = payload.operationName ?? undefined;
+    const [variables, extensions] = [payload.variables ?? {}, payload.extensions ?? undefined];
+    // Verifies the token before any costly work.
+    const context = await this.contextOf(extensions);
+    if (operation.hasEnded) return;
     const found = findOperation({ query: payload.query, operationName });
     if (!('document' in found)) {
-      operation.error(found.map((fault) => presentError(fault, formatError)));
+      operation.error(found.map((fault) => this.present(fault)));
       return;
     }
-    const variables = payload.variables ?? {};
-    const wish = { operation: found, operationName, variables, extensions: payload.extensions ?? undefined };
-    const context = await this.contextOf(wish);
-    if (operation.hasEnded) return;
     if (found.isSubscription) {
-      operation.run(wish, context);
+      const plan = found.admit(context.identity, variables).subscriptionPlan();
+      const wish = { document: found.document, operationName, variables, extensions };
+      operation.follow(wish, engine.subscribe({ plan, variables, context }, operation));
       return;
     }
-    const { text } = await this.#options.executeOnce({ operation: found, variables, context });
+    const { text } = await executeOnce({ operation: found, variables, context, signal: operation.abortSignal() });
     if (operation.hasEnded) return;
     this.send(`{"id":${JSON.stringify(operation.id)},"type":"${MessageType.Next}","payload":${text}}`);
     operation.complete();
   }
 
-  begin(wish: Wish, context: GatewayContext, since: string | undefined, subscriber: Subscriber): Subscription {
-    const { findOperation, engine } = this.#options;
-    const { operation, variables } = wish;
-    const plan = admitAgain(findOperation, { ...wish, document: operation.document, identity: context.identity });
-    return engine.subscribe({ plan, variables, context, since }, subscriber);
+  resubscribe(wish: Wish, context: GatewayContext, since: string | undefined, subscriber: Subscriber): Subscription {
+    const { peekOperation, engine } = this.#options;
+    const plan = admitAgain(peekOperation, { ...wish, identity: context.identity });
+    return engine.subscribe({ plan, variables: wish.variables, context, since }, subscriber);
   }
 
-  contextOf({ extensions }: Wish): Promise<GatewayContext> {
+  contextOf(extensions: Wish['extensions']): Promise<GatewayContext> {
     return this.#token.contextOf(extensions);
   }
 

@@ -1,9 +1,8 @@
 /** One operation of a connection: the subscriber that the engine knows, and the frames that the client sees. */
-import type { GraphQLFormattedError } from 'graphql';
+import type { DocumentNode, GraphQLFormattedError } from 'graphql';
 import { MessageType } from 'graphql-ws';
 import type { GatewayContext } from '../../request-context.js';
 import type { Departure, Subscription } from '../../subscriptions/engine.js';
-import type { KnownOperation } from '../operations.js';
 import type { Subscriber } from '../../subscriptions/member.js';
 import type { StreamPayload } from '../../subscriptions/payload.js';
 
@@ -14,16 +13,16 @@ export interface OperationConnection {
   sendError(id: string, errors: readonly GraphQLFormattedError[]): void;
   /** The operation has ended by itself. */
   forget(id: string, operation: SocketOperation): void;
-  /** Begins a subscription, behind a cursor if there is one. */
-  begin(wish: Wish, context: GatewayContext, since: string | undefined, subscriber: Subscriber): Subscription;
+  /** Begins a subscription anew after a cursor, with the permissions of the new token. */
+  resubscribe(wish: Wish, context: GatewayContext, since: string | undefined, subscriber: Subscriber): Subscription;
   /** The context with the token that the connection has now. */
-  contextOf(wish: Wish): Promise<GatewayContext>;
+  contextOf(extensions: Wish['extensions']): Promise<GatewayContext>;
   present(error: unknown): GraphQLFormattedError;
 }
 
 /** What a client subscribed to: it may have to be begun anew, with another token. */
 export interface Wish {
-  readonly operation: KnownOperation;
+  readonly document: DocumentNode;
   readonly operationName: string | undefined;
   readonly variables: Readonly<Record<string, unknown>>;
   readonly extensions: Readonly<Record<string, unknown>> | undefined;
@@ -36,6 +35,7 @@ export class SocketOperation implements Subscriber {
   readonly #prefix: string;
   #subscription: Subscription | undefined;
   #wish: Wish | undefined;
+  #abort: AbortController | undefined;
   hasEnded = false;
 
   constructor(id: string, connection: OperationConnection) {
@@ -44,9 +44,16 @@ export class SocketOperation implements Subscriber {
     this.#prefix = `{"id":${asciiJson(id)},"type":"${MessageType.Next}","payload":`;
   }
 
-  run(wish: Wish, context: GatewayContext): void {
+  /** Takes results from this subscription. */
+  follow(wish: Wish, subscription: Subscription): void {
     this.#wish = wish;
-    this.#subscription = this.#connection.begin(wish, context, undefined, this);
+    this.#subscription = subscription;
+  }
+
+  /** For a query or mutation: aborted when the client completes it early or disconnects. */
+  abortSignal(): AbortSignal {
+    this.#abort = new AbortController();
+    return this.#abort.signal;
   }
 
   /** The connection has a new token: what it may not see any more ends, the rest goes on where it is. */
@@ -54,7 +61,7 @@ export class SocketOperation implements Subscriber {
     const wish = this.#wish;
     if (!wish || !this.#subscription) return;
     try {
-      const context = await this.#connection.contextOf(wish);
+      const context = await this.#connection.contextOf(wish.extensions);
       const before = this.#subscription;
       if (!before) return;
       if (isSameAuthority) {
@@ -62,7 +69,7 @@ export class SocketOperation implements Subscriber {
         return;
       }
       before.leave();
-      this.#subscription = this.#connection.begin(wish, context, before.cursor(), this);
+      this.#subscription = this.#connection.resubscribe(wish, context, before.cursor(), this);
     } catch (error) {
       if (!this.hasEnded) this.error([this.#connection.present(error)]);
     }
@@ -97,6 +104,7 @@ export class SocketOperation implements Subscriber {
     this.hasEnded = true;
     this.#subscription?.leave(why);
     this.#subscription = undefined;
+    this.#abort?.abort();
   }
 
   #end(): void {

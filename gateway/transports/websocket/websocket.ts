@@ -36,6 +36,11 @@ const timeouts = {
   idleMs: 600_000,
 };
 
+/** Whether it is the path of the HTTP route, with or without a trailing slash. */
+function isGraphQLPath(url = ''): boolean {
+  return /^\/graphql\/?(\?|$)/.test(url);
+}
+
 const maxMessageBytes = 1_048_576;
 const closeTimeoutMs = 3_000;
 const sweepMs = 250;
@@ -85,7 +90,6 @@ export function serveWebSocket(
   const sockets = new WebSocketServer({
     noServer: true,
     WebSocket: ClientSocket,
-    path: '/graphql',
     maxPayload: maxMessageBytes,
     handleProtocols,
     clientTracking: false,
@@ -93,7 +97,7 @@ export function serveWebSocket(
   options.httpServer.on('upgrade', (request, socket, head) => {
     // Node.js lets go of the socket here: a client that resets it would else end the process.
     socket.on('error', () => socket.destroy());
-    if (sockets.shouldHandle(request) !== true) {
+    if (!isGraphQLPath(request.url)) {
       socket.destroy();
       return;
     }

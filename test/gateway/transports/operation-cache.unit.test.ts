@@ -154,3 +154,21 @@ test('a warm-up that takes too long, or is not wanted any more, leaves the rest 
   await operations.warmUp(supergraphOf(schema), AbortSignal.abort());
   expect(parsed()).toBe(before);
 });
+
+test('peek counts no use of an operation, before and after a new supergraph', () => {
+  const { operations, find, parsed, reload } = counted();
+  const peek = (query: string) => operations.peek({ query, operationName: undefined });
+  const flood = (from: number) => {
+    for (let index = from; index < from + 100; index += 1) find(`{ a${index}: a }`);
+  };
+  const once = find('{ a }');
+  for (let count = 0; count < 3; count += 1) expect(peek('{ a }')).toBe(once);
+  expect(parsed()).toBe(1);
+  reload();
+  for (let count = 0; count < 3; count += 1) peek('{ a }');
+  expect(parsed()).toBe(2);
+  flood(0);
+  find('{ a }');
+  // Pushed out as what came once, and read again.
+  expect(parsed()).toBe(103);
+});

@@ -8,6 +8,7 @@ import { WebSocket } from 'ws';
 import { answerOf } from '../../../gateway/execution/response/answer.js';
 import { createJsonParser } from '../../../gateway/guards/json.js';
 import { createGatewayMetrics } from '../../../gateway/gateway-metrics.js';
+import type { FindOperation } from '../../../gateway/transports/operations.js';
 import { serveWebSocket, type WebSocketLimits } from '../../../gateway/transports/websocket/websocket.js';
 import { eventually } from '../../world/eventually.js';
 import { startGateway, type GatewayWorld } from '../gateway-world.js';
@@ -103,6 +104,12 @@ async function serveAlone(limits: Partial<WebSocketLimits>) {
     ...{ tenant: 'acme', subject: 'someone', scopes: new Set<never>() },
     expiresAtMs: Date.now() + 3_600_000,
   };
+  const findOperation: FindOperation = () =>
+    ({
+      document: parse('subscription { anything }'),
+      isSubscription: true,
+      admit: () => ({ subscriptionPlan: () => ({}) }),
+    }) as never;
   const transport = serveWebSocket({
     httpServer,
     engine: {
@@ -110,12 +117,7 @@ async function serveAlone(limits: Partial<WebSocketLimits>) {
       documents: () => new Set(),
       reload: async () => undefined,
     },
-    findOperation: () =>
-      ({
-        document: parse('subscription { anything }'),
-        isSubscription: true,
-        admit: () => ({ subscriptionPlan: () => ({}) }),
-      }) as never,
+    ...{ findOperation, peekOperation: findOperation },
     executeOnce: async () => answerOf(undefined, []),
     createContext: async () => ({ identity, forwarded: {} }),
     formatError: (formatted) => formatted,
