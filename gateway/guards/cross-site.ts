@@ -16,10 +16,20 @@ export function isSimpleContentType(contentType: string): boolean {
   return simpleContentTypes.has((contentType.split(';')[0] ?? '').trim().toLowerCase());
 }
 
+/** Whether the request for an answer in one piece could. */
 export function couldComeFromAnotherSite(headers: RequestHeaders): boolean {
-  const { 'content-type': contentType, authorization } = headers;
-  if (typeof contentType === 'string' && contentType !== '' && !isSimpleContentType(contentType)) return false;
+  const { authorization } = headers;
   if (typeof authorization === 'string' && /^bearer /i.test(authorization)) return false;
+  return couldOpenStreamFromAnotherSite(headers);
+}
+
+/**
+ * Whether the request for an answer that streams could. A bearer token does not count: any page
+ * can open an `EventSource`, which sends no token itself, but a proxy in between may add one.
+ */
+export function couldOpenStreamFromAnotherSite(headers: RequestHeaders): boolean {
+  const { 'content-type': contentType } = headers;
+  if (typeof contentType === 'string' && contentType !== '' && !isSimpleContentType(contentType)) return false;
   return !ownHeaders.some((name) => (headers[name] ?? '').length > 0);
 }
 

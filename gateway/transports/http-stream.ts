@@ -7,7 +7,7 @@ import type { ServerResponse } from 'node:http';
 import type { Departure, Subscription } from '../subscriptions/engine.js';
 import type { Subscriber } from '../subscriptions/member.js';
 import type { StreamPayload } from '../subscriptions/payload.js';
-import type { MediaRange } from './stream-request.js';
+import type { MediaRange } from './accept.js';
 
 /** How a protocol writes a stream. */
 export interface StreamFormat {

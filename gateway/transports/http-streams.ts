@@ -1,46 +1,47 @@
 /**
- * Streams over HTTP, for clients without WebSockets: which requests get one, how many there may be, for how long. A client
- * says by its `Accept` header what it wants: Server-Sent Events (sse.ts), Apollo's multipart protocol (multipart.ts), or
- * neither, and then the request is none of these.
+ * Streams over HTTP, for clients without WebSockets: opens them, within limits, and ends them.
+ * request-pipeline.ts decides which requests get one, and in which format (sse.ts, multipart.ts).
  */
-import type { FastifyReply, FastifyRequest } from 'fastify';
-import { OperationTypeNode, type GraphQLFormattedError } from 'graphql';
-import { errorCodes, FleetgraphError, type ErrorCode } from '../../platform/errors.js';
+import type { FastifyReply } from 'fastify';
+import { FleetgraphError } from '../../platform/errors.js';
 import { pause } from '../../platform/lifecycle/wait.js';
-import { inSpan } from '../../platform/observability/trace-context.js';
+import type { Answer } from '../execution/response/answer.js';
 import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
 import type { SubscriptionEngine } from '../subscriptions/engine.js';
 import { payloadOfText } from '../subscriptions/payload.js';
-import type { ExecuteOnce } from './execute-once.js';
+import type { Refusals } from './http-refusal.js';
 import { HttpStream, type StreamFormat } from './http-stream.js';
-import { multipart } from './multipart.js';
-import type { FindOperation, KnownOperation } from './operations.js';
-import { presentError, type FormatError } from '../present-error.js';
-import { sse } from './sse.js';
-import {
-  httpOperationOf,
-  lastEventIdOf,
-  mediaRangesOf,
-  refuseSimpleRequest,
-  type HttpOperation,
-} from './stream-request.js';
+import type { KnownOperation } from './operations.js';
 
 export interface HttpStreams {
-  /** Answers the request if it asks for a stream. @returns whether it did. */
-  answer(request: FastifyRequest, reply: FastifyReply): Promise<boolean>;
+  /** Streams the results of a subscription. @throws FleetgraphError before the stream begins */
+  subscribe(reply: FastifyReply, format: StreamFormat, subscription: RequestedSubscription): void;
+  /**
+   * Streams the one result of a query or mutation, or the error that `execute` rejects with.
+   * @throws FleetgraphError before the stream begins
+   */
+  answer(
+    reply: FastifyReply,
+    format: StreamFormat,
+    context: GatewayContext,
+    execute: () => Promise<Answer>,
+  ): Promise<void>;
   /** Refuses new streams, ends those of subscriptions, spread over `spreadMs`; other operations are still answered. */
   stop(spreadMs: number): Promise<void>;
 }
 
+export interface RequestedSubscription {
+  readonly operation: KnownOperation;
+  readonly variables: Readonly<Record<string, unknown>>;
+  readonly context: GatewayContext;
+  /** Begins after this cursor, whatever the variables say. */
+  readonly since: string | undefined;
+}
+
 export interface HttpStreamsOptions {
   readonly engine: SubscriptionEngine;
-  readonly findOperation: FindOperation;
-  /** Answers a query or mutation. */
-  readonly executeOnce: ExecuteOnce;
-  /** The context of an operation. @throws an error that `formatError` knows, without a good token. */
-  readonly createContext: (request: FastifyRequest) => Promise<GatewayContext>;
-  readonly formatError: FormatError;
+  readonly refusals: Refusals;
   readonly metrics: GatewayMetrics;
   readonly limits: {
     /** Streams of all tenants. */
@@ -49,19 +50,11 @@ export interface HttpStreamsOptions {
   };
 }
 
-interface Admitted {
-  readonly operation: HttpOperation;
-  readonly context: GatewayContext;
-  readonly since: string | undefined;
-}
-
-const formats = [sse, multipart];
-const jsonTypes = new Set(['application/json', 'application/graphql-response+json', 'application/*', '*/*']);
 const sweepMs = 250;
 const closeTimeoutMs = 3_000;
 
 export function createHttpStreams(options: HttpStreamsOptions): HttpStreams {
-  const { engine, findOperation, executeOnce, formatError, metrics, limits } = options;
+  const { engine, refusals, metrics, limits } = options;
   const streams = new Set<HttpStream>();
   const ofTenant = new Map<string, number>();
   let isStopping = false;
@@ -72,14 +65,6 @@ export function createHttpStreams(options: HttpStreamsOptions): HttpStreams {
     for (const stream of streams) stream.look(now);
   }, sweepMs);
   sweep.unref();
-
-  const present = (error: unknown): GraphQLFormattedError => presentError(error, formatError);
-
-  const admit = async (request: FastifyRequest): Promise<Admitted> => {
-    refuseSimpleRequest(request);
-    const context = await options.createContext(request);
-    return { operation: httpOperationOf(request), context, since: lastEventIdOf(request) };
-  };
 
   /** Takes a place for the stream until it closes. @throws FleetgraphError RATE_LIMITED, UNAVAILABLE */
   const openStream = (reply: FastifyReply, format: StreamFormat, { identity }: GatewayContext): HttpStream => {
@@ -107,87 +92,39 @@ export function createHttpStreams(options: HttpStreamsOptions): HttpStreams {
     return stream;
   };
 
-  const findKnown = (operation: HttpOperation): KnownOperation | readonly GraphQLFormattedError[] => {
-    try {
-      const found = findOperation(operation);
-      return 'document' in found ? found : found.map(present);
-    } catch (error) {
-      return [present(error)];
-    }
-  };
-
-  const subscribe = (stream: HttpStream, known: KnownOperation, { operation, context, since }: Admitted): void => {
+  const follow = (stream: HttpStream, { operation, context, variables, since }: RequestedSubscription): void => {
     if (!context.identity) throw new FleetgraphError('UNAUTHENTICATED', 'Send "Authorization: Bearer <token>".');
-    const { variables } = operation;
-    const plan = known.admit(context.identity, variables).subscriptionPlan();
+    const plan = operation.admit(context.identity, variables).subscriptionPlan();
     stream.follow(engine.subscribe({ plan, variables, context, since }, stream));
   };
 
-  const answerTo = async (
-    method: string,
-    known: KnownOperation,
-    { operation: { variables }, context }: Admitted,
-  ): Promise<string> => {
-    if (method === 'GET' && known.operation.operation === OperationTypeNode.MUTATION)
-      throw new FleetgraphError('BAD_USER_INPUT', 'A mutation has to be sent with POST.');
-    const traceparent = context.forwarded['traceparent'];
-    const { text } = await inSpan('graphql request', { traceparent }, () =>
-      executeOnce({ operation: known, variables, context }),
-    );
-    return text;
-  };
-
-  /** @throws what is to be told with a status, because the answer has not begun. */
-  const stream = async (
-    { method }: FastifyRequest,
-    reply: FastifyReply,
-    format: StreamFormat,
-    known: KnownOperation | readonly GraphQLFormattedError[],
-    admitted: Admitted,
-  ): Promise<void> => {
-    // The client went while its token was looked at.
-    if (reply.raw.destroyed) {
-      reply.hijack();
-      return;
-    }
-    const opened = openStream(reply, format, admitted.context);
-    if (!format.carriesEverything) {
-      if ('document' in known) subscribe(opened, known, admitted);
-      begin(reply, opened);
-      return;
-    }
-    begin(reply, opened);
-    try {
-      if (!('document' in known)) opened.error(known);
-      else if (known.isSubscription) subscribe(opened, known, admitted);
-      else {
-        opened.next(payloadOfText(await answerTo(method, known, admitted)));
-        opened.complete();
-      }
-    } catch (error) {
-      opened.error([present(error)]);
-    }
-  };
-
   return {
-    async answer(request, reply) {
-      const wish = wishOf(request.headers.accept);
-      if (!wish) return false;
-      const { format, prefersJson } = wish;
-      try {
-        const admitted = await admit(request);
-        const known = findKnown(admitted.operation);
-        if (!('document' in known) && !format.carriesEverything && !prefersJson) {
-          refuse(reply, known);
-          return true;
-        }
-        const isSubscription = 'document' in known && known.isSubscription;
-        if (!isSubscription && (prefersJson || !format.carriesEverything)) return false;
-        await stream(request, reply, format, known, admitted);
-      } catch (error) {
-        refuse(reply, [present(error)]);
+    subscribe(reply, format, subscription) {
+      if (isClosed(reply)) return;
+      const stream = openStream(reply, format, subscription.context);
+      if (!format.carriesEverything) {
+        follow(stream, subscription);
+        begin(reply, stream);
+        return;
       }
-      return true;
+      begin(reply, stream);
+      try {
+        follow(stream, subscription);
+      } catch (error) {
+        stream.error(refusals.errorsOf(reply, error));
+      }
+    },
+    async answer(reply, format, context, execute) {
+      if (isClosed(reply)) return;
+      const stream = openStream(reply, format, context);
+      begin(reply, stream);
+      try {
+        const { text } = await execute();
+        stream.next(payloadOfText(text));
+        stream.complete();
+      } catch (error) {
+        stream.error(refusals.errorsOf(reply, error));
+      }
     },
     async stop(spreadMs) {
       isStopping = true;
@@ -208,32 +145,15 @@ export function createHttpStreams(options: HttpStreamsOptions): HttpStreams {
   };
 }
 
-/** What the client prefers of what a stream can be; undefined if it takes no stream. */
-function wishOf(accept: string | undefined): { format: StreamFormat; prefersJson: boolean } | undefined {
-  // Nearly all requests take none, and need not pay for the rest.
-  if (accept === undefined || !/event-stream|multipart/i.test(accept)) return undefined;
-  const ranges = mediaRangesOf(accept);
-  for (const [index, range] of ranges.entries()) {
-    const format = formats.find((one) => one.accepts(range));
-    if (format) return { format, prefersJson: ranges.slice(0, index).some(({ type }) => jsonTypes.has(type)) };
-  }
-  return undefined;
+/** Whether the client disconnected during admission. If so, the reply is done. */
+function isClosed(reply: FastifyReply): boolean {
+  if (!reply.raw.destroyed) return false;
+  reply.hijack();
+  return true;
 }
 
 function begin(reply: FastifyReply, stream: HttpStream): void {
   reply.hijack();
   // Those that tell a browser which pages may read it.
   stream.open(reply.getHeaders());
-}
-
-/** Answers with JSON, and the status of the first error. */
-function refuse(reply: FastifyReply, errors: readonly GraphQLFormattedError[]): void {
-  const code = errors[0]?.extensions?.['code'];
-  const status = isErrorCode(code) ? errorCodes[code].httpStatus : 500;
-  if (status === 503) void reply.header('retry-after', '1');
-  void reply.code(status).header('cache-control', 'no-store').send({ errors });
-}
-
-function isErrorCode(code: unknown): code is ErrorCode {
-  return typeof code === 'string' && Object.hasOwn(errorCodes, code);
 }

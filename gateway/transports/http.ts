@@ -1,25 +1,33 @@
 /**
- * The graph over HTTP: `POST /graphql`, `GET /graphql` for queries, and Apollo Sandbox for a browser that comes by on a
- * development machine. Clients that ask for a stream get one (http-streams.ts); all others one answer (http-answer.ts).
+ * The graph over HTTP: the route `/graphql` with its methods, bodies and origins, and the page of
+ * Apollo Sandbox in development. request-pipeline.ts answers the requests.
  */
 import cors from '@fastify/cors';
 import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
+import { METHODS } from 'node:http';
 import type { GraphLimits } from '../../platform/config/gateway-settings.js';
 import { FleetgraphError } from '../../platform/errors.js';
 import type { VerifyToken } from '../../platform/identity/verify-token.js';
-import { hasTracer, inSpan } from '../../platform/observability/trace-context.js';
+import type { ClientAddressOf } from '../client-address.js';
+import { cacheObserver } from '../gateway-metrics.js';
 import { crossSiteMessage, isSimpleContentType } from '../guards/cross-site.js';
 import type { ParseJson } from '../guards/json.js';
-import type { ClientAddressOf } from '../client-address.js';
 import type { KnownOperations } from '../guards/known-operations.js';
 import { deadlineOfBody } from '../guards/slow-body.js';
 import { refuseLargeVariables } from '../guards/variables-size.js';
-import { createContext, type GatewayContext } from '../request-context.js';
-import { createHttpAnswers, type HttpAnswersOptions } from './http-answer.js';
-import { isRecord } from './http-request.js';
+import type { FormatError } from '../present-error.js';
+import { createContext } from '../request-context.js';
+import { createAdmission } from './admission.js';
+import type { ExecuteOnce } from './execute-once.js';
+import { createRequestPipeline } from './request-pipeline.js';
+import { createHttpAnswers } from './http-answer.js';
+import { refuseUnreadableBody, textOfBody } from './http-body.js';
+import { createRefusals, RequestFault } from './http-refusal.js';
+import { headerOf, isSafeMethod, isRecord } from './http-request.js';
 import { createHttpStreams, type HttpStreams, type HttpStreamsOptions } from './http-streams.js';
 import { createLandingPage, prefersPage } from './landing-page.js';
-import { httpOperationOf } from './stream-request.js';
+import type { FindOperation } from './operations.js';
+import { createPersistedQueries } from './persisted-queries.js';
 
 /** Where pages may come from that call the API on a development machine: Apollo Sandbox and local front ends. */
 const developmentOrigins = [
@@ -35,72 +43,108 @@ export interface GraphQLRouteOptions {
   readonly parseJson: ParseJson;
   readonly clientAddressOf: ClientAddressOf;
   readonly graph: GraphLimits;
+  /** Operations that clients may name by their id. */
   readonly knownOperations: KnownOperations | undefined;
-  /** What streams and single answers have in common. */
-  readonly transport: Omit<HttpStreamsOptions, 'createContext'> & Pick<HttpAnswersOptions, 'executeOnce'>;
+  readonly transport: Omit<HttpStreamsOptions, 'refusals'> & {
+    readonly findOperation: FindOperation;
+    readonly executeOnce: ExecuteOnce;
+    readonly formatError: FormatError;
+  };
 }
+
+const paths = ['/graphql', '/graphql/'];
+const methods = ['GET', 'HEAD', 'POST', 'OPTIONS'];
 
 /** Adds the route. @returns its streams, to be stopped before the server is. */
 export async function addGraphQLRoute(options: GraphQLRouteOptions): Promise<HttpStreams> {
-  const { app, verifyToken, production, parseJson, transport, graph, knownOperations } = options;
-  const contextOf = async (request: FastifyRequest): Promise<GatewayContext> =>
-    createContext(
-      {
-        authorization: request.headers.authorization,
-        consistencyToken: headerOf(request, 'x-fleetgraph-consistency'),
-        traceparent: headerOf(request, 'traceparent'),
-        correlationId: headerOf(request, 'x-correlation-id'),
-        clientAddress: options.clientAddressOf?.(request.socket.remoteAddress, headerOf(request, 'x-forwarded-for')),
-      },
-      verifyToken,
-    );
-  const streams = createHttpStreams({
-    ...transport,
-    async createContext(request) {
-      if (!production && request.headers.authorization === undefined) {
-        const found = transport.findOperation(httpOperationOf(request));
-        if ('document' in found && found.asksForSchemaOnly) return { forwarded: {} };
-      }
-      return contextOf(request);
-    },
+  const { app, verifyToken, production, parseJson, transport, graph } = options;
+  const { executeOnce, findOperation, formatError, metrics } = transport;
+  const refusals = createRefusals(formatError, metrics);
+  const streams = createHttpStreams({ ...transport, refusals });
+  const admit = createAdmission({
+    ...{ findOperation, production },
+    persisted: createPersistedQueries(options.knownOperations, cacheObserver(metrics, 'persisted_queries')),
+    createContext: async (request) =>
+      createContext(
+        {
+          authorization: request.headers.authorization,
+          consistencyToken: headerOf(request, 'x-fleetgraph-consistency'),
+          traceparent: headerOf(request, 'traceparent'),
+          correlationId: headerOf(request, 'x-correlation-id'),
+          clientAddress: options.clientAddressOf?.(request.socket.remoteAddress, headerOf(request, 'x-forwarded-for')),
+        },
+        verifyToken,
+      ),
   });
-  const answers = createHttpAnswers({
-    ...{ ...transport, createContext: contextOf, production, parseJson, maxBatch: graph.batch, knownOperations },
+  const pipeline = createRequestPipeline({
+    ...{ admit, executeOnce, streams, refusals, parseJson, production },
+    answers: createHttpAnswers({ refusals, production, maxBatch: graph.batch }),
   });
   const landingPage = production ? undefined : await createLandingPage();
+
+  const parseBody = (text: string): unknown => {
+    const parsed = text === '' ? undefined : parseJson(text, 'The body');
+    refuseLargeVariables(text.length - queryLength(parsed), graph.variablesBytes);
+    return parsed;
+  };
+
   // In a scope of its own: no other route may be read by pages of other origins.
   await app.register(async (scope) => {
     await scope.register(cors, {
       origin: production ? false : developmentOrigins,
       methods: ['GET', 'POST'],
       maxAge: 86_400,
+      // The OPTIONS route below answers, because not every OPTIONS is a preflight.
+      strictPreflight: false,
+      preflightContinue: true,
     });
     scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    scope.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, ({ headers }, bytes, done) => {
       try {
-        const parsed = body === '' ? undefined : parseJson(body, 'The body');
-        refuseLargeVariables(body.length - queryLength(parsed), graph.variablesBytes);
-        done(null, parsed);
+        const text = textOfBody(bytes, headers, graph.bodyBytes);
+        if (typeof text === 'string') done(null, parseBody(text));
+        else return text.then(parseBody);
       } catch (error) {
         done(error as FleetgraphError);
       }
+      return undefined;
     });
-    scope.addHook('preParsing', deadlineOfBody(graph.bodyTimeoutMs));
+    const awaitBody = deadlineOfBody(graph.bodyTimeoutMs);
+    scope.addHook('preParsing', async function (request, reply, payload) {
+      // Without a body there is nothing to wait for: a slow query must not get 408.
+      if (isSafeMethod(request)) return payload;
+      refuseUnreadableBody(request.headers);
+      return awaitBody.call(this, request, reply, payload);
+    });
     scope.setErrorHandler<FastifyError | FleetgraphError>((error, request, reply) =>
-      answers.refuse(request, reply, requestFault(error, request)),
+      pipeline.refuse(request, reply, requestFault(error, request)),
     );
-    scope.route({
-      url: '/graphql',
-      method: ['GET', 'POST'],
-      async handler(request, reply) {
-        if (await streams.answer(request, reply)) return reply;
-        if (landingPage && request.method === 'GET' && prefersPage(request.headers.accept))
-          return reply.type('text/html; charset=utf-8').send(await landingPage());
-        if (!hasTracer()) return answers.answer(request, reply);
-        const traceparent = headerOf(request, 'traceparent');
-        return inSpan('graphql request', { traceparent }, async () => answers.answer(request, reply));
-      },
-    });
+    for (const method of METHODS) if (!scope.supportedMethods.includes(method)) scope.addHttpMethod(method);
+    const others = scope.supportedMethods.filter((method) => !methods.includes(method));
+    const allow = methods.join(', ');
+    for (const url of paths) {
+      // Fastify adds HEAD to GET.
+      scope.route({
+        ...{ url, method: ['GET', 'POST'] },
+        async handler(request, reply) {
+          if (landingPage && isSafeMethod(request) && prefersPage(request.headers.accept))
+            return reply.type('text/html; charset=utf-8').send(await landingPage());
+          return pipeline.answer(request, reply);
+        },
+      });
+      scope.options(url, async (_request, reply) =>
+        // Without a length Safari waits for a body.
+        reply.code(204).headers({ allow, 'content-length': '0' }).send(),
+      );
+      scope.route({
+        ...{ url, method: others },
+        onRequest: async (request) => {
+          const message = `${request.method} is not a method of this path. Send POST, or GET for a query.`;
+          throw new RequestFault(message, 405, { allow });
+        },
+        handler: async () => undefined,
+      });
+    }
   });
   return streams;
 }
@@ -110,29 +154,19 @@ function queryLength(body: unknown): number {
   return typeof query === 'string' ? query.length : 0;
 }
 
-function headerOf(request: FastifyRequest, name: string): string | undefined {
-  const value = request.headers[name];
-  return typeof value === 'string' && value.length <= 512 ? value : undefined;
-}
-
 /** What is wrong with the request, before it was looked at as GraphQL. */
-function requestFault(
-  error: FastifyError | FleetgraphError,
-  { headers }: FastifyRequest,
-): { readonly error: unknown; readonly status?: number } {
-  if (error instanceof FleetgraphError) return { error };
+function requestFault(error: FastifyError | FleetgraphError, { headers }: FastifyRequest): Error {
+  if (error instanceof FleetgraphError) return error;
   switch (error.statusCode) {
     case 413:
-      return { error: new FleetgraphError('PAYLOAD_TOO_LARGE', error.message, { cause: error }) };
-    case 415: {
-      if (isSimpleContentType(headers['content-type'] ?? ''))
-        return { error: new FleetgraphError('BAD_USER_INPUT', crossSiteMessage) };
-      const message = 'Send the operation as JSON, with "content-type: application/json".';
-      return { error: new FleetgraphError('BAD_USER_INPUT', message), status: 415 };
-    }
+      return new FleetgraphError('PAYLOAD_TOO_LARGE', error.message, { cause: error });
+    case 415:
+      return isSimpleContentType(headers['content-type'] ?? '')
+        ? new FleetgraphError('BAD_USER_INPUT', crossSiteMessage)
+        : new RequestFault('Send the operation as JSON, with "content-type: application/json".', 415);
     default:
       return (error.statusCode ?? 500) < 500
-        ? { error: new FleetgraphError('BAD_USER_INPUT', error.message, { cause: error }) }
-        : { error };
+        ? new FleetgraphError('BAD_USER_INPUT', error.message, { cause: error })
+        : error;
   }
 }

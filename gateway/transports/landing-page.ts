@@ -1,6 +1,6 @@
 /** Apollo Sandbox for a browser that comes by on a development machine: the page of Apollo's own plugin. */
 import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
-import { mediaRangesOf } from './stream-request.js';
+import { mediaRangesOf } from './accept.js';
 
 /** @returns a function that makes the page, with a nonce of its own each time. */
 export async function createLandingPage(): Promise<() => Promise<string>> {
@@ -13,9 +13,9 @@ export async function createLandingPage(): Promise<() => Promise<string>> {
   return async () => (typeof html === 'string' ? html : html());
 }
 
-/** Whether it is a browser at its address bar, not a program: it prefers a page to JSON. */
+/** Whether a browser navigates here: it prefers a page to JSON and to a stream. */
 export function prefersPage(accept: string | undefined): boolean {
   if (accept?.includes('text/html') !== true) return false;
-  const [first] = mediaRangesOf(accept).filter(({ type }) => type === 'text/html' || type.endsWith('json'));
+  const [first] = mediaRangesOf(accept).filter(({ type }) => /^text\/(html|event-stream)$|json$/.test(type));
   return first?.type === 'text/html';
 }

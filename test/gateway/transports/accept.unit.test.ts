@@ -1,7 +1,7 @@
 /** What an `Accept` header asks for. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { mediaRangesOf } from '../../../gateway/transports/stream-request.js';
+import { mediaRangesOf } from '../../../gateway/transports/accept.js';
 
 const types = (accept: string | undefined) => mediaRangesOf(accept).map(({ type }) => type);
 
