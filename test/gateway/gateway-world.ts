@@ -39,7 +39,7 @@ export async function startGateway(
     issuer?: TestIssuer;
     /** Subgraphs that nobody has started yet. */
     absent?: readonly ('device' | 'actions' | 'query')[];
-  } & Partial<Pick<GatewayRoleOptions, 'jwks' | 'developmentToken' | 'drainMs' | 'supergraph'>> = {},
+  } & Partial<Pick<GatewayRoleOptions, 'log' | 'jwks' | 'developmentToken' | 'drainMs' | 'supergraph'>> = {},
 ): Promise<GatewayWorld> {
   const { settings, issuer = await createTestIssuer(), absent, ...rest } = options;
   const subgraphs = await startSubgraphs(issuer.verifyToken, absent);

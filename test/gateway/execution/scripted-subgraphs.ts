@@ -35,6 +35,7 @@ export async function startScriptedGateway(
   subgraphs: Readonly<Record<string, string>>,
   settings: Readonly<Record<string, string>> = {},
   verifyToken?: VerifyToken,
+  log = silentLog,
 ): Promise<ScriptedGateway> {
   const scripts = new Map<string, Script>();
   const requests: ScriptedGateway['requests'] = [];
@@ -61,7 +62,7 @@ export async function startScriptedGateway(
   const metrics = new Registry();
   const gateway = createGatewayRole({
     config: readConfig({ NODE_ENV: 'test', GATEWAY_PORT: '0', EXPLORER: 'false', ...settings }),
-    ...{ log: silentLog, metrics, supergraph: fixedSupergraph(async () => supergraphSdl) },
+    ...{ log, metrics, supergraph: fixedSupergraph(async () => supergraphSdl) },
     ...(verifyToken ? { verifyToken } : {}),
   });
   await gateway.start();
