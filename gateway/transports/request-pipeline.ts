@@ -12,7 +12,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { OperationTypeNode } from 'graphql';
 import { FleetgraphError } from '../../platform/errors.js';
-import { inSpan } from '../../platform/observability/trace-context.js';
+import { inRecordedSpan } from '../../platform/observability/trace-context.js';
 import type { Answer } from '../execution/response/answer.js';
 import { couldComeFromAnotherSite, couldOpenStreamFromAnotherSite, crossSiteMessage } from '../guards/cross-site.js';
 import type { ParseJson } from '../guards/json.js';
@@ -159,7 +159,7 @@ export function createRequestPipeline(options: RequestPipelineOptions): RequestP
       const acceptance = acceptedBy(request);
       try {
         const traceparent = headerOf(request, 'traceparent');
-        const begin = await inSpan('graphql request', { traceparent }, async () => {
+        const begin = await inRecordedSpan('graphql request', { traceparent }, async () => {
           try {
             return await respond(request, reply, acceptance);
           } catch (error) {

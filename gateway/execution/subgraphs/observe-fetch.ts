@@ -1,7 +1,7 @@
 /** What is seen of a fetch from a subgraph: a span, its time among the metrics and, for those who develop, in the answer's header. */
 import { SpanKind } from '@opentelemetry/api';
 import type { Histogram } from 'prom-client';
-import { hasTracer, inSpan } from '../../../platform/observability/trace-context.js';
+import { inRecordedSpan } from '../../../platform/observability/trace-context.js';
 import type { SubgraphRequest } from './subgraph.js';
 
 export function observeFetch<T>(
@@ -15,11 +15,10 @@ export function observeFetch<T>(
     seconds.observe(ms / 1_000);
     context.timings?.push({ subgraph: name, startedAt, ms });
   };
-  if (!hasTracer()) return fetch().finally(ended);
   const attributes = {
     'subgraph.name': name,
     'graphql.operation.type': operation.isMutation ? 'mutation' : 'query',
     ...(representations ? { 'subgraph.entities': representations.length } : {}),
   };
-  return inSpan(`fetch from ${name}`, { kind: SpanKind.CLIENT, attributes }, fetch).finally(ended);
+  return inRecordedSpan(`fetch from ${name}`, { kind: SpanKind.CLIENT, attributes }, fetch).finally(ended);
 }
