@@ -22,6 +22,7 @@ import { clientNames } from '../supergraph/separate-names.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { presentError, type FormatError } from '../present-error.js';
 import { createCachePolicy } from './cache-policy.js';
+import { Cancellation, type CancelSignal } from './cancellation.js';
 import type { ResponseCache } from './response-cache.js';
 import { compilePlan } from './plan/compile-plan.js';
 import { refuseUnsupported } from './refuse-unsupported.js';
@@ -65,7 +66,7 @@ export interface ExecutionRequest {
   readonly variables: Readonly<Record<string, unknown>>;
   readonly context: GatewayContext;
   /** Aborted when the client has gone: what is under way at the subgraphs ends. */
-  readonly signal?: AbortSignal;
+  readonly signal?: CancelSignal;
 }
 
 export interface ExecutionOutcome {
@@ -103,7 +104,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     { operation, step, respond }: PreparedOperation,
     { context, variables: given }: ExecutionRequest,
     variables: Readonly<Record<string, unknown>>,
-    signal: AbortSignal | undefined,
+    signal: CancelSignal | undefined,
   ): Promise<ExecutionOutcome> => {
     const isReadOnly = operation.operation === OperationTypeNode.QUERY;
     const tape = tapes.take();
@@ -114,7 +115,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
     };
     const pending = step(current);
     if (pending) await pending;
-    signal?.throwIfAborted();
+    if (signal?.aborted === true) throw signal.reason;
     const outcome = outcomeOf(current, respond, formatError);
     // All steps have ended, and the answer has bytes of its own. A run that was aborted keeps its tape: steps may go on.
     tapes.give(tape);
@@ -135,8 +136,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
     const { inFlight } = subgraphs;
     if (!inFlight) return run(made, request, variables, request.signal);
     return inFlight.share(`${authorityOf(request.context)}\n${asked}`, request.signal, () => {
-      const controller = new AbortController();
-      return { promise: run(made, request, variables, controller.signal), cancel: () => controller.abort() };
+      const cancellation = new Cancellation();
+      return { promise: run(made, request, variables, cancellation), cancel: () => cancellation.abort() };
     });
   };
 

@@ -1,6 +1,7 @@
 /** One execution of an operation: what its steps share. */
 import type { GraphQLFormattedError } from 'graphql';
 import type { CachePolicy } from './cache-policy.js';
+import type { CancelSignal } from './cancellation.js';
 import type { GatewayContext } from '../request-context.js';
 import type { JsonObject } from './json.js';
 import type { Tape } from './tape/tape.js';
@@ -15,7 +16,7 @@ export interface Run {
   /** As the client sent them: what subgraphs are sent, which coerce them by their own types. */
   readonly given: Readonly<Record<string, unknown>>;
   readonly context: GatewayContext;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: CancelSignal | undefined;
   readonly failures: Failure[];
   /** Of what has come; undefined where nobody keeps anything. */
   readonly cachePolicy?: CachePolicy;

@@ -1,6 +1,7 @@
 /** A query or mutation of any transport: executed, with a deadline, counted, and answered as text. */
 import { prettyFormatQueryPlan } from '@apollo/query-planner';
 import { FleetgraphError } from '../../platform/errors.js';
+import { Cancellation, type CancelSignal } from '../execution/cancellation.js';
 import type { ExecutionOutcome, Executor, PreparedOperation } from '../execution/executor.js';
 import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
@@ -14,7 +15,7 @@ export interface OnceRequest {
   readonly variables: Readonly<Record<string, unknown>>;
   readonly context: GatewayContext;
   /** Aborted when the client has gone. */
-  readonly signal?: AbortSignal;
+  readonly signal?: CancelSignal;
   /** Whether the answer is to say what it cost. */
   readonly wantsCost?: boolean;
   /** Whether it is to show the plan. */
@@ -41,14 +42,14 @@ export function createExecuteOnce(options: {
 
   const execute = async (request: OnceRequest): Promise<Answer> => {
     const { operation, variables, context, signal } = request;
-    const stop = new AbortController();
+    const stop = new Cancellation();
     const abort = (): void => stop.abort();
     signal?.addEventListener('abort', abort, { once: true });
     let timer: NodeJS.Timeout | undefined;
     try {
       const prepared = operation.admit(context.identity, variables).prepared();
       const outcome = await Promise.race([
-        executor.execute(prepared, { variables, context, signal: stop.signal }),
+        executor.execute(prepared, { variables, context, signal: stop }),
         new Promise<never>((_resolve, reject) => {
           timer = setTimeout(() => {
             reject(

@@ -5,6 +5,7 @@
  */
 import type { FastifyReply } from 'fastify';
 import { FleetgraphError } from '../../platform/errors.js';
+import { Cancellation, type CancelSignal } from '../execution/cancellation.js';
 import { answerOf, type Answer } from '../execution/response/answer.js';
 import type { FetchTiming } from '../request-context.js';
 import type { AnswerType } from './answer-format.js';
@@ -75,13 +76,13 @@ export function createHttpAnswers(options: {
 }
 
 /** Aborted when the client disconnects before it has the whole answer. */
-export function abortSignalOf({ raw }: FastifyReply): AbortSignal {
-  const gone = new AbortController();
+export function cancelSignalOf({ raw }: FastifyReply): CancelSignal {
+  const gone = new Cancellation();
   if (raw.destroyed) gone.abort();
   raw.once('close', () => {
     if (!raw.writableFinished) gone.abort();
   });
-  return gone.signal;
+  return gone;
 }
 
 /** A cache has another answer for those who differ in these headers, beside those that it has been told of. */

@@ -13,6 +13,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { OperationTypeNode } from 'graphql';
 import { FleetgraphError } from '../../platform/errors.js';
 import { inRecordedSpan } from '../../platform/observability/trace-context.js';
+import type { CancelSignal } from '../execution/cancellation.js';
 import type { Answer } from '../execution/response/answer.js';
 import { couldComeFromAnotherSite, couldOpenStreamFromAnotherSite, crossSiteMessage } from '../guards/cross-site.js';
 import type { ParseJson } from '../guards/json.js';
@@ -20,7 +21,7 @@ import type { FetchTiming } from '../request-context.js';
 import type { Admit, Admitted } from './admission.js';
 import { createAcceptanceOf, errorTypeFor, streamFor, type Acceptance } from './answer-format.js';
 import type { ExecuteOnce } from './execute-once.js';
-import { abortSignalOf, type HttpAnswers } from './http-answer.js';
+import { cancelSignalOf, type HttpAnswers } from './http-answer.js';
 import { OperationFault, RequestFault, type Refusals } from './http-refusal.js';
 import { headerOf, isSafeMethod, lastEventIdOf, parametersOf, parametersOfBody } from './http-request.js';
 import type { StreamFormat } from './http-stream.js';
@@ -65,7 +66,7 @@ export function createRequestPipeline(options: RequestPipelineOptions): RequestP
     request: FastifyRequest,
     { parameters, context }: Admitted,
     operation: KnownOperation,
-    signal: AbortSignal,
+    signal: CancelSignal,
     timings?: FetchTiming[],
   ): Promise<Answer> => {
     const { variables, extensions } = parameters;
@@ -83,7 +84,7 @@ export function createRequestPipeline(options: RequestPipelineOptions): RequestP
     batch: readonly unknown[],
   ): Promise<FastifyReply> => {
     if (!json) throw notAcceptable();
-    const signal = abortSignalOf(reply);
+    const signal = cancelSignalOf(reply);
     return answers.batch(reply, json, batch, async (one) => {
       const admitted = await admit(request, parametersOfBody(one));
       const { found } = admitted;
@@ -98,7 +99,7 @@ export function createRequestPipeline(options: RequestPipelineOptions): RequestP
     reply: FastifyReply,
     { json }: Acceptance,
     admitted: Admitted,
-    signal: AbortSignal,
+    signal: CancelSignal,
   ): Promise<FastifyReply> => {
     const { found } = admitted;
     if (found instanceof OperationFault) throw found;
@@ -115,7 +116,7 @@ export function createRequestPipeline(options: RequestPipelineOptions): RequestP
     reply: FastifyReply,
     format: StreamFormat,
     admitted: Admitted,
-    signal: AbortSignal,
+    signal: CancelSignal,
   ): Promise<Begin | undefined> => {
     if (couldOpenStreamFromAnotherSite(request.headers)) throw new FleetgraphError('BAD_USER_INPUT', crossSiteMessage);
     const { found, context, parameters } = admitted;
@@ -144,7 +145,7 @@ export function createRequestPipeline(options: RequestPipelineOptions): RequestP
       await answerBatch(request, reply, acceptance, body);
       return undefined;
     }
-    const signal = abortSignalOf(reply);
+    const signal = cancelSignalOf(reply);
     const admitted = await admit(request, parametersOf(request, parseJson));
     const { found } = admitted;
     const isSubscription = !(found instanceof OperationFault) && found.isSubscription;

@@ -4,11 +4,12 @@
  * `renew` lets nobody join what was begun before.
  */
 import type { GatewayContext } from '../../request-context.js';
+import type { CancelSignal } from '../cancellation.js';
 import type { Cancellable } from './exchange.js';
 
 export interface InFlight {
   /** @param signal ends the waiting of this caller; what is under way is cancelled when nobody is left. */
-  share<T>(key: string, signal: AbortSignal | undefined, begin: () => Cancellable<T>): Promise<T>;
+  share<T>(key: string, signal: CancelSignal | undefined, begin: () => Cancellable<T>): Promise<T>;
   renew(): void;
 }
 
@@ -24,7 +25,7 @@ export function createInFlight(): InFlight {
     renew() {
       entries = new Map();
     },
-    share<T>(key: string, signal: AbortSignal | undefined, begin: () => Cancellable<T>): Promise<T> {
+    share<T>(key: string, signal: CancelSignal | undefined, begin: () => Cancellable<T>): Promise<T> {
       const table = entries;
       const known = table.get(key);
       const entry = known ?? { ...begin(), waiting: 0 };
@@ -49,13 +50,14 @@ export function createInFlight(): InFlight {
 /** The promise, or what the signal is aborted with, if that is earlier. */
 export function untilAborted<T>(
   promise: Promise<T>,
-  signal: AbortSignal | undefined,
+  signal: CancelSignal | undefined,
   onAborted: () => void,
 ): Promise<T> {
   if (!signal) return promise;
   return new Promise<T>((resolve, reject) => {
     const leave = (): void => {
-      reject(signal.reason as Error);
+      const { reason } = signal;
+      reject(reason instanceof Error ? reason : new Error(String(reason)));
       onAborted();
     };
     if (signal.aborted) {

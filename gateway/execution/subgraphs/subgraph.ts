@@ -2,6 +2,7 @@
 import type { FetchNode } from '@apollo/query-planner';
 import { OperationTypeNode, type GraphQLFormattedError } from 'graphql';
 import type { GatewayContext } from '../../request-context.js';
+import type { CancelSignal } from '../cancellation.js';
 import type { JsonObject } from '../json.js';
 import type { AnswerReader } from '../tape/answer-reader.js';
 
@@ -22,7 +23,7 @@ export interface SubgraphRequest {
   /** Entities asked for, each as JSON; undefined if it is no fetch of entities. */
   readonly representations: readonly string[] | undefined;
   readonly context: GatewayContext;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: CancelSignal | undefined;
   /** What becomes of the data; absent: it is given as it was parsed. */
   readonly reader?: AnswerReader;
 }
