@@ -51,6 +51,17 @@ export function createGatewayMetrics(registry: Registry) {
       buckets: [0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 2],
       registers,
     }),
+    supergraphUpdates: new Counter({
+      name: 'fleetgraph_gateway_supergraph_updates_total',
+      help: 'Attempts to get a new supergraph, by outcome: applied, rejected (it can not be used), failed (there is none).',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    supergraphSuccess: new Gauge({
+      name: 'fleetgraph_gateway_supergraph_last_success_timestamp_seconds',
+      help: 'Unix time at which the newest supergraph of the source was last seen to be in use.',
+      registers,
+    }),
     sockets: new Gauge({ name: 'fleetgraph_gateway_websockets', help: 'Open WebSocket connections.', registers }),
     subscriptions: new Gauge({ name: 'fleetgraph_gateway_subscriptions', help: 'Running subscriptions.', registers }),
     sharedStreams: new Gauge({

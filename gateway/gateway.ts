@@ -33,6 +33,7 @@ import { createContext, credentialsIn } from './request-context.js';
 import { awaitSubgraphs, type SubgraphsAwaited } from './supergraph/await-subgraphs.js';
 import { fixedSupergraph, type SupergraphSource } from './supergraph/supergraph-source.js';
 import { createRunningSupergraph } from './supergraph/running-supergraph.js';
+import { createSupergraphUpdates } from './supergraph/supergraph-updates.js';
 import { createSubscriptionEngine } from './subscriptions/engine.js';
 import { planSubscription } from './subscriptions/plan.js';
 import { createUpstreams } from './subscriptions/upstream.js';
@@ -87,11 +88,17 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
   let port: number | undefined;
   let draining = false;
 
+  const updates = createSupergraphUpdates({ log, metrics });
   const running = createRunningSupergraph({
-    ...{ log, verifiesTokens: verifyToken !== undefined, subgraphs: options.subgraphs },
+    ...{ log, updates, verifiesTokens: verifyToken !== undefined, subgraphs: options.subgraphs },
     planningTimeoutMs: config.graph.planningTimeoutMs,
   });
   const { urls, current } = running;
+  /** A gateway with an old supergraph still answers, so it stays ready. */
+  const readyDetails = (): Readonly<Record<string, unknown>> => {
+    const problem = updates.problem();
+    return problem ? { supergraph: { status: 'stale', ...problem } } : {};
+  };
 
   return {
     name: service.name,
@@ -112,6 +119,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         log,
         metrics: options.metrics,
         ready: this.ready.bind(this),
+        readyDetails,
         maxBodyBytes: config.graph.bodyBytes,
       });
       const upstreams = createUpstreams({ urls, log });
@@ -170,7 +178,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         clientAddressOf,
       });
       // Where balancers that were set up for other gateways look.
-      app.get('/health', readiness(this.ready.bind(this)));
+      app.get('/health', readiness(this.ready.bind(this), readyDetails));
       if (verifyToken) addAuthRoutes(app, { verifyToken, ...(options.jwks ? { jwks: options.jwks } : {}) });
       if (config.explorer) await addExplorerRoutes(app, options.developmentToken);
       webSocket = serveWebSocket({

@@ -1,13 +1,14 @@
 /**
  * The supergraph that the gateway runs now, and how it comes to have the next one: that is built and made ready first, beside
- * the work that goes on, and is then there for every operation from one moment to the next. One that can't be built or used is
- * said in the log and changes nothing. Where subgraphs are is asked at each fetch, so that also what was planned before, a subscription
+ * the work that goes on, and is then there for every operation from one moment to the next. One that can't be built or used
+ * changes nothing (supergraph-updates.ts). Where subgraphs are is asked at each fetch, so that also what was planned before, a subscription
  * that has run for days, finds one that has moved.
  */
-import { StartupError } from '../../platform/errors.js';
+import { messageOf, StartupError } from '../../platform/errors.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import { buildSupergraph, securityFeatures, type Supergraph } from './supergraph.js';
 import type { SupergraphSource } from './supergraph-source.js';
+import type { SupergraphUpdates } from './supergraph-updates.js';
 
 export interface RunningSupergraph {
   /** @throws Error before the start. */
@@ -28,6 +29,7 @@ export type PrepareFor = (next: Supergraph, signal: AbortSignal) => Promise<() =
 
 export function createRunningSupergraph(options: {
   readonly log: Logger;
+  readonly updates: SupergraphUpdates;
   /** Whether the gateway knows who calls. */
   readonly verifiesTokens: boolean;
   /** Where the subgraphs are, if not where the supergraph says. */
@@ -35,7 +37,7 @@ export function createRunningSupergraph(options: {
   /** How long the plan of one operation may take. */
   readonly planningTimeoutMs: number;
 }): RunningSupergraph {
-  const { log, subgraphs } = options;
+  const { log, updates, subgraphs } = options;
   const addresses = new Map<string, string>();
   const urls: Record<string, () => string> = { ...subgraphs };
   let supergraph: Supergraph | undefined;
@@ -77,6 +79,7 @@ export function createRunningSupergraph(options: {
       const first = build(await source.read());
       meet(first);
       take(first);
+      updates.applied();
     },
     follow(source, prepare) {
       const stopped = new AbortController();
@@ -95,16 +98,23 @@ export function createRunningSupergraph(options: {
             if (stopped.signal.aborted) break;
             take(next);
             switched();
+            updates.applied();
             log.info('the gateway has a new supergraph');
           } catch (error) {
-            log.error({ err: error }, 'the new supergraph is none; the gateway keeps the one that it has');
+            updates.rejected(error instanceof Error ? error : new Error(messageOf(error)));
           }
         }
         isAtWork = false;
       };
-      const unfollow = source.follow((sdl) => {
+      const changed = (sdl: string): void => {
         wanted = sdl;
         if (!isAtWork) void work();
+      };
+      const unfollow = source.follow(changed, {
+        unchanged() {
+          if (!isAtWork) updates.unchanged();
+        },
+        failed: (reason) => updates.failed(reason),
       });
       return () => {
         stopped.abort();

@@ -31,7 +31,7 @@ export async function gateway(options: {
   const { supergraph: path, subgraph: subgraphs = [] } = options;
   if ((path === undefined) === (subgraphs.length === 0))
     throw new StartupError('Say either --supergraph <file> or, once for each subgraph, --subgraph <name=url>.');
-  const file = path === undefined ? undefined : supergraphFile(path, { log });
+  const file = path === undefined ? undefined : supergraphFile(path);
   const reload = (): void => file?.reload();
   process.on('SIGHUP', reload);
   const { jwksUrl, issuer, audience } = config.identity;

@@ -13,6 +13,8 @@ export interface HttpServiceOptions {
   readonly metrics: Registry;
   /** Rejects with the reason while the service can't do its work. */
   readonly ready: () => Promise<void>;
+  /** What an operator should know of a service that can do its work; it is in the body of /readyz. */
+  readonly readyDetails?: () => Readonly<Record<string, unknown>>;
   readonly maxBodyBytes?: number;
 }
 
@@ -47,7 +49,7 @@ export function createHttpService(options: HttpServiceOptions): FastifyInstance 
     if (closing) void reply.header('connection', 'close');
   });
   app.get('/healthz', async () => ({ status: 'ok' }));
-  app.get('/readyz', readiness(options.ready));
+  app.get('/readyz', readiness(options.ready, options.readyDetails));
   app.get('/metrics', async (_request, reply) =>
     reply.type(options.metrics.contentType).send(await options.metrics.metrics()),
   );
@@ -70,11 +72,14 @@ export function createHttpService(options: HttpServiceOptions): FastifyInstance 
 }
 
 /** Answers whether the service can do its work: 200, or 503 with the reason. */
-export function readiness(ready: () => Promise<void>): RouteHandler {
+export function readiness(
+  ready: () => Promise<void>,
+  details: HttpServiceOptions['readyDetails'] = () => ({}),
+): RouteHandler {
   return async (_request, reply) => {
     try {
       await ready();
-      return { status: 'ready' };
+      return { status: 'ready', ...details() };
     } catch (error) {
       return reply.code(503).send({ status: 'not ready', reason: messageOf(error) });
     }

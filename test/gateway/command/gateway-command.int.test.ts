@@ -119,11 +119,7 @@ test('it ends when it is told to', async () => {
 });
 
 test.each([
-  [
-    'is not there',
-    () => supergraphFile('/nowhere/supergraph.graphql', { log: silentLog }),
-    /can't be read .*--supergraph/,
-  ],
+  ['is not there', () => supergraphFile('/nowhere/supergraph.graphql'), /can't be read .*--supergraph/],
   ['is no supergraph', () => fixedSupergraph(async () => 'type Query { a: Int }'), /The supergraph can't be used/],
   [
     'has no addresses',
