@@ -150,6 +150,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       const operations = createOperations({
         ...{ supergraph: current, prepare: executor.prepare.bind(executor), planSubscription, metrics },
         guards: createGuards(graph, knownOperations),
+        overrideLabels: graph.overrides.labels,
       });
       const executeOnce = createExecuteOnce({
         ...{ executor, formatError, metrics, timeoutMs: graph.requestTimeoutMs, maxErrors: graph.errors },
@@ -187,7 +188,10 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         maxMessagesPerSecond: graph.messagesPerSecond,
         clientAddressOf,
         createContext: (authorization, extensions, clientAddress) =>
-          createContext({ authorization, ...credentialsIn(extensions), clientAddress }, verifyToken),
+          createContext(
+            { authorization, ...credentialsIn(extensions, graph.overrides.header !== undefined), clientAddress },
+            verifyToken,
+          ),
       });
       port = await listen(app, service);
       draining = false;

@@ -3,6 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { FleetgraphError } from '../platform/errors.js';
 import type { Identity } from '../platform/identity/identity.js';
 import { bearerToken, type VerifyToken } from '../platform/identity/verify-token.js';
+import type { OverrideChoice } from './supergraph/override-labels.js';
 
 /** A fetch from a subgraph. */
 export interface FetchTiming {
@@ -12,7 +13,7 @@ export interface FetchTiming {
   readonly ms: number;
 }
 
-export interface GatewayContext {
+export interface GatewayContext extends OverrideChoice {
   /** Absent only for introspection on a development machine, which reaches no subgraph. */
   readonly identity?: Identity;
   /** Headers of each request to a subgraph. */
@@ -31,6 +32,8 @@ export interface Credentials {
   readonly traceparent?: string | undefined;
   readonly correlationId?: string | undefined;
   readonly clientAddress?: string | undefined;
+  /** Labels of `@override` with commas or spaces between them, where a setting lets requests ask for them. */
+  readonly overrideLabels?: string | undefined;
 }
 
 /**
@@ -42,14 +45,31 @@ export async function createContext(
   credentials: Credentials,
   verifyToken: VerifyToken | undefined,
 ): Promise<GatewayContext & { readonly identity: Identity }> {
-  if (!verifyToken) return { identity: anyone(credentials.authorization), forwarded: forwardedHeaders(credentials) };
+  if (!verifyToken) return contextFor(anyone(credentials.authorization), credentials);
   const token = bearerToken(credentials.authorization);
   if (token === undefined) throw new FleetgraphError('UNAUTHENTICATED', 'Send "Authorization: Bearer <token>".');
   const identity = await verifyToken(token);
   const authorization = `Bearer ${token}`;
   // The text that came, if it is that already: a connection holds it, and each of its operations.
   const given = credentials.authorization === authorization ? credentials.authorization : authorization;
-  return { identity, forwarded: forwardedHeaders({ ...credentials, authorization: given }) };
+  return contextFor(identity, { ...credentials, authorization: given });
+}
+
+function contextFor(identity: Identity, credentials: Credentials): GatewayContext & { readonly identity: Identity } {
+  const overrideLabels = labelsAskedFor(credentials.overrideLabels, identity.overrideLabels);
+  return {
+    ...{ identity, forwarded: forwardedHeaders(credentials), overrideDraw: Math.random() * 100 },
+    ...(overrideLabels ? { overrideLabels } : {}),
+  };
+}
+
+/** Labels of `@override` that are on for a request, by what it says and by its token. */
+function labelsAskedFor(
+  given: string | undefined,
+  ofToken: ReadonlySet<string> | undefined,
+): ReadonlySet<string> | undefined {
+  if (given === undefined) return ofToken;
+  return new Set([...given.split(/[\s,]+/), ...(ofToken ?? [])]);
 }
 
 /**
@@ -67,7 +87,8 @@ function anyone(authorization: string | undefined): Identity {
 /** What the `extensions` of an operation say beside its token, which is that of its connection. */
 export function credentialsIn(
   extensions: Readonly<Record<string, unknown>> | undefined,
-): Pick<Credentials, 'consistencyToken' | 'traceparent' | 'correlationId'> {
+  mayAskForOverrides: boolean,
+): Pick<Credentials, 'consistencyToken' | 'traceparent' | 'correlationId' | 'overrideLabels'> {
   const text = (name: string): string | undefined => {
     const value = extensions?.[name];
     return typeof value === 'string' && value.length <= 512 ? value : undefined;
@@ -76,6 +97,7 @@ export function credentialsIn(
     consistencyToken: text('consistencyToken'),
     traceparent: text('traceparent'),
     correlationId: text('correlationId'),
+    overrideLabels: mayAskForOverrides ? text('overrideLabels') : undefined,
   };
 }
 

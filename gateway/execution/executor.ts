@@ -38,6 +38,7 @@ export interface Executor {
    * Plans and compiles a validated operation (query or mutation): everything that depends on the operation alone. Callers keep it.
    * @param supergraph default: the current one. Another one to be ready for it before it becomes the current one.
    * @param restriction what of it is not to be executed
+   * @param overrides labels of `@override` that are on
    * @throws FleetgraphError BAD_USER_INPUT or GraphQLError if there is no plan for it.
    */
   prepare(
@@ -45,6 +46,7 @@ export interface Executor {
     operationName: string | undefined,
     supergraph?: Supergraph,
     restriction?: Restriction,
+    overrides?: readonly string[],
   ): PreparedOperation;
   /** Never rejects but with what `signal` was aborted with. */
   execute(operation: PreparedOperation, request: ExecutionRequest): Promise<ExecutionOutcome>;
@@ -142,14 +144,14 @@ export function createExecutor(options: ExecutorOptions): Executor {
   };
 
   return {
-    prepare(document, operationName, supergraph = options.supergraph(), restriction) {
+    prepare(document, operationName, supergraph = options.supergraph(), restriction, overrides) {
       const operation = getOperationAST(document, operationName);
       if (!operation) throw new FleetgraphError('BAD_USER_INPUT', 'The document has no operation of that name.');
       refuseUnsupported(document, operation);
       const { planner, federatedApiSchema, apiSchema, supergraphSchema } = supergraph;
       const name = operationName === undefined ? {} : { operationName };
       const { document: planned, dataNames } = planner.separateNames(restriction?.allowed ?? document);
-      const queryPlan = planner.buildQueryPlan(operationFromDocument(federatedApiSchema, planned, name));
+      const queryPlan = planner.buildQueryPlan(operationFromDocument(federatedApiSchema, planned, name), overrides);
       const { node } = queryPlan;
       if (node?.kind === 'Subscription')
         throw new FleetgraphError('BAD_USER_INPUT', 'A subscription needs a transport that can stream.');

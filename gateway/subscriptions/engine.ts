@@ -8,6 +8,7 @@ import type { Logger } from '../../platform/observability/logger.js';
 import type { Subgraphs } from '../execution/subgraphs/subgraph.js';
 import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
+import type { OverrideChoice } from '../supergraph/override-labels.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { createEventExecutor } from './execute-event.js';
 import { Member, type MemberEvents, type Subscriber } from './member.js';
@@ -63,6 +64,7 @@ export type Readmit = (stream: {
   readonly operationName: string | undefined;
   readonly variables: Readonly<Record<string, unknown>>;
   readonly identity: GatewayContext['identity'];
+  readonly choice: OverrideChoice | undefined;
 }) => SubscriptionPlan;
 
 export interface SubscriptionEngineOptions {
@@ -165,7 +167,8 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
     if (plan.supergraph === options.supergraph()) return;
     const operationName = plan.operation.name?.value;
     const { identity } = stream.context ?? {};
-    stream.adopt(options.readmit({ document: plan.document, operationName, variables, identity }));
+    const choice = stream.context;
+    stream.adopt(options.readmit({ document: plan.document, operationName, variables, identity, choice }));
   };
 
   return {

@@ -55,6 +55,7 @@ export const sinceVariable = 'fleetgraph_since';
 /**
  * Plans a validated subscription.
  * @param restriction what of it is not to be sent
+ * @param overrides labels of `@override` that are on
  * @throws FleetgraphError BAD_USER_INPUT or GraphQLError if there is no plan for it; FORBIDDEN or UNAUTHENTICATED if nothing is left of it.
  */
 export function planSubscription(
@@ -62,6 +63,7 @@ export function planSubscription(
   operationName: string | undefined,
   supergraph: Supergraph,
   restriction?: Restriction,
+  overrides: readonly string[] = [],
 ): SubscriptionPlan {
   const client = getOperationAST(document, operationName);
   if (!client) throw new FleetgraphError('BAD_USER_INPUT', 'The document has no operation of that name.');
@@ -73,7 +75,7 @@ export function planSubscription(
     planned,
     operationName === undefined ? {} : { operationName },
   );
-  const { node } = supergraph.planner.buildQueryPlan(operation);
+  const { node } = supergraph.planner.buildQueryPlan(operation, overrides);
   const [denial] = restriction?.denials.values() ?? [];
   if (node?.kind !== 'Subscription' && denial) throw new FleetgraphError(denial.code, denial.message);
   if (node?.kind !== 'Subscription')
@@ -92,12 +94,17 @@ export function planSubscription(
     denials: restriction?.denials,
     dataNames,
     supergraph,
-    normalised: normalise(document, client, resumption ? 'since' : undefined),
+    normalised: withOverrides(normalise(document, client, resumption ? 'since' : undefined), overrides),
     resumption,
   };
 }
 
 export type PlanSubscription = typeof planSubscription;
+
+/** Clients with other labels follow another subgraph: they don't share a stream. */
+function withOverrides(normalised: NormalisedOperation, overrides: readonly string[]): NormalisedOperation {
+  return overrides.length === 0 ? normalised : { ...normalised, text: `${normalised.text}\n${overrides.join(' ')}` };
+}
 
 /** The planner has no answer to a root field that may not be there; neither has a client. */
 function refuseConditionalRoot({ selectionSet }: OperationDefinitionNode): void {

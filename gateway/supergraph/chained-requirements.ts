@@ -157,6 +157,9 @@ function onFields(
       ...field,
       directives: directives.flatMap((directive) => {
         const graph = textOf(directive, 'graph') ?? '';
+        // A double would resolve it also while the label is on: `@override` names the subgraph, not its doubles.
+        if (textOf(directive, 'overrideLabel') !== undefined && textOf(directive, 'override') === undefined)
+          return [directive];
         if (textOf(directive, 'requires') === undefined) {
           const isUnused = isExternal(directive) && used.get(graph)?.has(field.name.value) === false;
           return inDoubles([directive], links).slice(isUnused ? 1 : 0);

@@ -44,3 +44,17 @@ export function withArgument(
     ),
   };
 }
+
+/** The field sets of a key, of what a field requires, and of what it takes from a context. */
+export function fieldSetsOf({ name, arguments: given = [] }: ConstDirectiveNode): readonly string[] {
+  if (name.value !== 'join__type' && name.value !== 'join__field') return [];
+  return given.flatMap(({ name: { value: argument }, value }) => {
+    if (value.kind === Kind.STRING) return argument === 'key' || argument === 'requires' ? [value.value] : [];
+    if (value.kind !== Kind.LIST || argument !== 'contextArguments') return [];
+    return value.values.flatMap((each) =>
+      each.kind === Kind.OBJECT
+        ? each.fields.flatMap((field) => (field.value.kind === Kind.STRING ? [field.value.value] : []))
+        : [],
+    );
+  });
+}

@@ -19,9 +19,10 @@ export interface Planner {
   separateNames(document: DocumentNode): SeparateNames;
   /**
    * The plan for an operation on the API schema of the supergraph.
+   * @param overrides labels of `@override` that are on
    * @throws GraphQLError BAD_USER_INPUT if it selects something and no subgraph has any of it, or if it takes too long to plan.
    */
-  buildQueryPlan(operation: Operation): QueryPlan;
+  buildQueryPlan(operation: Operation, overrides?: readonly string[]): QueryPlan;
 }
 
 /**
@@ -41,10 +42,11 @@ export function createPlanner(supergraph: DocumentNode, supportedFeatures: Set<s
       { typeConditionedFetching: true },
     );
   let planner: QueryPlanner | undefined = createQueryPlanner();
-  const plan = (operation: Operation): QueryPlan => {
+  const plan = (operation: Operation, overrides: readonly string[]): QueryPlan => {
     const current = (planner ??= createQueryPlanner());
     try {
-      return withinPlanningTime(timeoutMs, () => current.buildQueryPlan(operation));
+      const overrideConditions = new Map(overrides.map((label) => [label, true]));
+      return withinPlanningTime(timeoutMs, () => current.buildQueryPlan(operation, { overrideConditions }));
     } catch (error) {
       if (!(error instanceof PlanningTimeout)) throw error;
       // What it keeps between operations may be half written.
@@ -60,8 +62,8 @@ export function createPlanner(supergraph: DocumentNode, supportedFeatures: Set<s
   const needs = whatFieldsNeed(required.document);
   return {
     separateNames: (document) => separateNames(keepObjects(writeOutDefaults(document, defaults)), names),
-    buildQueryPlan(operation) {
-      const queryPlan = plan(operation);
+    buildQueryPlan(operation, overrides = []) {
+      const queryPlan = plan(operation, overrides);
       if (!queryPlan.node && operation.rootKind !== 'subscription' && selectsData(operation.selectionSet))
         // The planner has left out all of it: types that no subgraph has objects of, or that none resolves by a key.
         throw new GraphQLError('No subgraph can resolve what the operation selects.', {

@@ -5,6 +5,7 @@
  * in their place, and the answer is written from those.
  */
 import { Kind, visit, type ConstDirectiveNode, type DocumentNode, type SelectionNode } from 'graphql';
+import { fieldSetsOf } from './join-directives.js';
 
 export interface SeparateNames {
   /** The operation to plan. */
@@ -79,21 +80,8 @@ export function namesOfPlanner(supergraph: DocumentNode): ReadonlySet<string> {
   };
   visit(supergraph, {
     Directive(directive) {
-      for (const text of fieldSets(directive as ConstDirectiveNode)) note(text);
+      for (const text of fieldSetsOf(directive as ConstDirectiveNode)) note(text);
     },
   });
   return names;
-}
-
-function fieldSets({ name, arguments: given = [] }: ConstDirectiveNode): readonly string[] {
-  if (name.value !== 'join__type' && name.value !== 'join__field') return [];
-  return given.flatMap(({ name: { value: argument }, value }) => {
-    if (value.kind === Kind.STRING) return argument === 'key' || argument === 'requires' ? [value.value] : [];
-    if (value.kind !== Kind.LIST || argument !== 'contextArguments') return [];
-    return value.values.flatMap((each) =>
-      each.kind === Kind.OBJECT
-        ? each.fields.flatMap((field) => (field.value.kind === Kind.STRING ? [field.value.value] : []))
-        : [],
-    );
-  });
 }

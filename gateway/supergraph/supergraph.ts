@@ -7,6 +7,7 @@ import {
 import { parse, type GraphQLSchema } from 'graphql';
 import { messageOf, StartupError } from '../../platform/errors.js';
 import { freeExecutableDirectives } from './executable-directives.js';
+import { overrideLabels, type LabelsOfOperation } from './override-labels.js';
 import { createPlanner, type Planner } from './planner.js';
 
 export interface Supergraph {
@@ -18,6 +19,8 @@ export interface Supergraph {
   readonly federatedApiSchema: Schema;
   /** Where the supergraph says that each subgraph is, by its name. */
   readonly subgraphUrls: ReadonlyMap<string, string>;
+  /** On which labels of `@override` the plan of an operation depends. */
+  readonly overrideLabels: LabelsOfOperation;
 }
 
 /**
@@ -48,10 +51,12 @@ function build(supergraphSdl: string, planningTimeoutMs: number): Supergraph {
   const document = freeExecutableDirectives(parse(supergraphSdl, { noLocation: true }));
   const federated = FederatedSupergraph.build(document, { supportedFeatures: features });
   const federatedApiSchema = federated.apiSchema();
+  const supergraphSchema = federated.schema.toGraphQLJSSchema();
   return {
     planner: createPlanner(document, features, planningTimeoutMs),
     subgraphUrls: new Map(federated.subgraphsMetadata().map(({ name, url }) => [name, url])),
-    supergraphSchema: federated.schema.toGraphQLJSSchema(),
+    supergraphSchema,
+    overrideLabels: overrideLabels(document, supergraphSchema),
     apiSchema: federatedApiSchema.toGraphQLJSSchema(),
     federatedApiSchema,
   };

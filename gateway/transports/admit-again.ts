@@ -2,6 +2,7 @@
 import type { DocumentNode } from 'graphql';
 import { FleetgraphError } from '../../platform/errors.js';
 import type { Identity } from '../../platform/identity/identity.js';
+import type { OverrideChoice } from '../supergraph/override-labels.js';
 import type { SubscriptionPlan } from '../subscriptions/plan.js';
 import { textOf, type FindOperation } from './operations.js';
 
@@ -17,6 +18,7 @@ export function admitAgain(
     readonly operationName: string | undefined;
     readonly variables: Readonly<Record<string, unknown>>;
     readonly identity: Identity | undefined;
+    readonly choice?: OverrideChoice | undefined;
   },
 ): SubscriptionPlan {
   const found = peekOperation({ query: textOf(before.document), operationName: before.operationName });
@@ -25,5 +27,5 @@ export function admitAgain(
       'BAD_USER_INPUT',
       `The schema is another now, and does not have what the operation asks for: ${found[0]?.message ?? 'it is not valid'}`,
     );
-  return found.admit(before.identity, before.variables).subscriptionPlan();
+  return found.admit(before.identity, before.variables, before.choice).subscriptionPlan();
 }

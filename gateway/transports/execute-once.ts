@@ -47,7 +47,7 @@ export function createExecuteOnce(options: {
     signal?.addEventListener('abort', abort, { once: true });
     let timer: NodeJS.Timeout | undefined;
     try {
-      const prepared = operation.admit(context.identity, variables).prepared();
+      const prepared = operation.admit(context.identity, variables, context).prepared();
       const outcome = await Promise.race([
         executor.execute(prepared, { variables, context, signal: stop }),
         new Promise<never>((_resolve, reject) => {

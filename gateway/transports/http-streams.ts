@@ -94,7 +94,7 @@ export function createHttpStreams(options: HttpStreamsOptions): HttpStreams {
 
   const follow = (stream: HttpStream, { operation, context, variables, since }: RequestedSubscription): void => {
     if (!context.identity) throw new FleetgraphError('UNAUTHENTICATED', 'Send "Authorization: Bearer <token>".');
-    const plan = operation.admit(context.identity, variables).subscriptionPlan();
+    const plan = operation.admit(context.identity, variables, context).subscriptionPlan();
     stream.follow(engine.subscribe({ plan, variables, context, since }, stream));
   };
 

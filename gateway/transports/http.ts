@@ -71,6 +71,7 @@ export async function addGraphQLRoute(options: GraphQLRouteOptions): Promise<Htt
           consistencyToken: headerOf(request, 'x-fleetgraph-consistency'),
           traceparent: headerOf(request, 'traceparent'),
           correlationId: headerOf(request, 'x-correlation-id'),
+          overrideLabels: graph.overrides.header === undefined ? undefined : headerOf(request, graph.overrides.header),
           clientAddress: options.clientAddressOf?.(request.socket.remoteAddress, headerOf(request, 'x-forwarded-for')),
         },
         verifyToken,

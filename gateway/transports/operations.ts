@@ -18,6 +18,7 @@ import type { Restriction } from '../execution/restriction.js';
 import type { Guards, OperationGuard } from '../guards/guards.js';
 import { cacheObserver, type CacheObserver, type GatewayMetrics } from '../gateway-metrics.js';
 import type { PlanSubscription, SubscriptionPlan } from '../subscriptions/plan.js';
+import { drawsOf, isPercentage, labelsThatAreOn, type OverrideChoice } from '../supergraph/override-labels.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { createOperationCache, type CacheBounds } from './operation-cache.js';
 
@@ -35,13 +36,18 @@ export interface KnownOperation {
   readonly guard: OperationGuard;
   /**
    * As this caller may run it with these variables.
+   * @param choice which subgraphs fields with a labelled `@override` come from; default: as chance decides
    * @throws FleetgraphError BAD_USER_INPUT, FORBIDDEN, UNAUTHENTICATED if it may not.
    */
-  admit(identity: Identity | undefined, variables: Readonly<Record<string, unknown>>): Admitted;
-  /** For whom it has been planned: one for each of those that may see different parts of it. */
-  readonly planners: () => readonly (Identity | undefined)[];
-  /** Plans it for a caller. @throws as `admit` */
-  planFor(identity: Identity | undefined): void;
+  admit(
+    identity: Identity | undefined,
+    variables: Readonly<Record<string, unknown>>,
+    choice?: OverrideChoice,
+  ): Admitted;
+  /** For whom it has been planned: one for each of those whose plans differ. */
+  readonly plannedFor: () => readonly PlannedFor[];
+  /** Plans it for a caller, whatever chance decides. @throws as `admit` */
+  planFor(caller: PlannedFor): void;
 }
 
 /** Planned when it is first wanted. What can't be planned throws why, each time the same: it is not tried twice, since trying is what costs. */
@@ -54,13 +60,19 @@ export interface Admitted {
 /** @returns the operation, or what is wrong with it. @throws FleetgraphError if it may not run. */
 export type FindOperation = (request: OperationRequest) => KnownOperation | readonly GraphQLError[];
 
-interface Variant extends Admitted {
+/** A caller, as far as plans depend on it. */
+export interface PlannedFor {
   readonly identity: Identity | undefined;
+  /** Labels of `@override` that were on. */
+  readonly overrides: readonly string[];
+}
+
+interface Variant extends Admitted, PlannedFor {
   readonly isPlanned: () => boolean;
 }
 
 /** What it takes to plan an operation, for those who may see what is left of it. */
-type Plan<Planned> = (restriction: Restriction | undefined) => Planned;
+type Plan<Planned> = (restriction: Restriction | undefined, overrides: readonly string[]) => Planned;
 
 interface KnownDocument {
   readonly document: DocumentNode;
@@ -87,8 +99,10 @@ export interface WarmUpOptions {
   readonly forMs?: number;
 }
 
-/** Callers that may see different parts of one operation. */
+/** Callers that may see different parts of one operation, or from different subgraphs. */
 const maxVariants = 32;
+const none: ReadonlySet<string> = new Set();
+const byChance: OverrideChoice = {};
 /** Longer than that a new supergraph does not wait for what could be ready. */
 const warmUpMs = 10_000;
 
@@ -97,6 +111,8 @@ export function createOperations(options: {
   prepare: Executor['prepare'];
   planSubscription: PlanSubscription;
   guards: Guards;
+  /** Labels of `@override` that are on for all requests. */
+  overrideLabels?: ReadonlySet<string>;
   cache?: CacheBounds;
   metrics?: GatewayMetrics;
 }): Operations {
@@ -146,9 +162,12 @@ export function createOperations(options: {
     const made = knownOperation({
       ...{ document, operation, planned },
       guard: guards.guard(document, operation, supergraph),
-      prepare: (restriction) => timed(() => options.prepare(document, operationName, supergraph, restriction)),
-      planSubscription: (restriction) =>
-        timed(() => options.planSubscription(document, operationName, supergraph, restriction)),
+      labels: supergraph.overrideLabels(document, operation),
+      alwaysOn: options.overrideLabels ?? none,
+      prepare: (restriction, overrides) =>
+        timed(() => options.prepare(document, operationName, supergraph, restriction, overrides)),
+      planSubscription: (restriction, overrides) =>
+        timed(() => options.planSubscription(document, operationName, supergraph, restriction, overrides)),
     });
     found.operations.set(operationName, made);
     return made;
@@ -157,9 +176,9 @@ export function createOperations(options: {
   const renew = (former: KnownDocument, text: string, next: Supergraph): KnownDocument | undefined => {
     const made = read(text, next);
     if (!('document' in made)) return undefined;
-    for (const [name, { planners }] of former.operations) {
+    for (const [name, { plannedFor }] of former.operations) {
       const operation = operationIn(made, name);
-      for (const identity of planners()) operation.planFor(identity);
+      for (const caller of plannedFor()) operation.planFor(caller);
     }
     return made;
   };
@@ -210,6 +229,8 @@ function knownOperation({
   document,
   operation,
   guard,
+  labels,
+  alwaysOn,
   planned,
   prepare,
   planSubscription,
@@ -217,24 +238,29 @@ function knownOperation({
   document: DocumentNode;
   operation: OperationDefinitionNode;
   guard: OperationGuard;
+  /** On which its plan depends. */
+  labels: readonly string[];
+  alwaysOn: ReadonlySet<string>;
   planned: CacheObserver | undefined;
   prepare: Plan<PreparedOperation>;
   planSubscription: Plan<SubscriptionPlan>;
 }): KnownOperation {
   const isSubscription = operation.operation === OperationTypeNode.SUBSCRIPTION;
   const variants = new Map<string, Variant>();
-  const variantFor = (identity: Identity | undefined): Variant => {
+  const variantFor = (identity: Identity | undefined, choice: OverrideChoice): Variant => {
     const { variant, restriction } = guard.restrictionFor(identity);
-    const known = variants.get(variant);
+    const overrides = labelsThatAreOn(labels, alwaysOn, choice);
+    const key = overrides.length === 0 ? variant : `${variant} ${overrides.join(' ')}`;
+    const known = variants.get(key);
     if (known) return known;
-    const prepared = once(() => prepare(restriction), planned);
-    const subscriptionPlan = once(() => planSubscription(restriction), planned);
+    const prepared = once(() => prepare(restriction, overrides), planned);
+    const subscriptionPlan = once(() => planSubscription(restriction, overrides), planned);
     const made: Variant = {
-      ...{ identity, prepared, subscriptionPlan },
+      ...{ identity, overrides, prepared, subscriptionPlan },
       isPlanned: () => (isSubscription ? subscriptionPlan : prepared).hasValue(),
     };
     if (variants.size >= maxVariants) variants.clear();
-    variants.set(variant, made);
+    variants.set(key, made);
     return made;
   };
   return {
@@ -242,15 +268,18 @@ function knownOperation({
     asksForSchemaOnly: operation.selectionSet.selections.every(
       (selection) => selection.kind === Kind.FIELD && selection.name.value.startsWith('__'),
     ),
-    admit(identity, variables) {
+    admit(identity, variables, choice = byChance) {
       guard.admit(variables);
-      return variantFor(identity);
+      return variantFor(identity, choice);
     },
-    planners: () => [...variants.values()].filter(({ isPlanned }) => isPlanned()).map(({ identity }) => identity),
-    planFor(identity) {
-      const { prepared, subscriptionPlan } = variantFor(identity);
-      if (isSubscription) subscriptionPlan();
-      else prepared();
+    plannedFor: () => [...variants.values()].filter(({ isPlanned }) => isPlanned()),
+    planFor({ identity, overrides }) {
+      const asked = new Set(overrides.filter((label) => !isPercentage(label)));
+      for (const overrideDraw of drawsOf(labels)) {
+        const { prepared, subscriptionPlan } = variantFor(identity, { overrideLabels: asked, overrideDraw });
+        if (isSubscription) subscriptionPlan();
+        else prepared();
+      }
     },
   };
 }

@@ -127,10 +127,12 @@ async function openIdentity(
   config: Config,
 ): Promise<{ verifyToken: VerifyToken; issuer: DevelopmentIssuer | undefined }> {
   const { jwksUrl, issuer, audience } = config.identity;
+  const { claim: overrideLabelsClaim } = config.graph.overrides;
   if (jwksUrl !== undefined) {
     const keys: JWTVerifyGetKey = createRemoteJWKSet(new URL(jwksUrl), { timeoutDuration: 5_000 });
-    return { verifyToken: createTokenVerifier({ keys, issuer, audience }), issuer: undefined };
+    return { verifyToken: createTokenVerifier({ keys, issuer, audience, overrideLabelsClaim }), issuer: undefined };
   }
   const development = await openDevelopmentIssuer({ dataDirectory: config.dataDirectory, issuer, audience });
-  return { verifyToken: createTokenVerifier({ keys: development.keys, issuer, audience }), issuer: development };
+  const { keys } = development;
+  return { verifyToken: createTokenVerifier({ keys, issuer, audience, overrideLabelsClaim }), issuer: development };
 }

@@ -35,6 +35,9 @@ export async function gateway(options: {
   const reload = (): void => file?.reload();
   process.on('SIGHUP', reload);
   const { jwksUrl, issuer, audience } = config.identity;
+  const { claim: overrideLabelsClaim } = config.graph.overrides;
+  if (overrideLabelsClaim !== undefined && jwksUrl === undefined)
+    throw new StartupError('GATEWAY_OVERRIDE_LABELS_CLAIM needs JWKS_URL: without it no token is verified.');
   const role = createGatewayRole({
     // The explorer's examples are about fleets.
     config: { ...config, explorer: false, ports: { ...config.ports, gateway: options.port ?? config.ports.gateway } },
@@ -47,7 +50,7 @@ export async function gateway(options: {
       : {
           verifyToken: createTokenVerifier({
             keys: createRemoteJWKSet(new URL(jwksUrl), { timeoutDuration: 5_000 }),
-            ...{ issuer, audience },
+            ...{ issuer, audience, overrideLabelsClaim },
           }),
         }),
   });

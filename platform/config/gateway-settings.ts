@@ -7,6 +7,15 @@ const timeouts = z
   .string()
   .regex(/^[1-9]\d{0,8}(\s*,\s*\w[^\s,=]*\s*=\s*[1-9]\d{0,8})*$/, 'must be like 15000 or 15000,reports=60000');
 
+/** `new-billing,percent(5)`: labels of `@override`, as composition takes them. */
+const labels = z
+  .string()
+  .regex(
+    /^\s*(percent\(\d+(\.\d+)?\)|[A-Za-z][\w\-:./]*)(\s*,\s*(percent\(\d+(\.\d+)?\)|[A-Za-z][\w\-:./]*))*\s*$/,
+    'must be labels of @override with commas between them',
+  );
+const headerName = z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'must be the name of a header');
+
 /** How long a subgraph has to answer, all attempts of a fetch together. */
 export interface SubgraphTimeouts {
   readonly allMs: number;
@@ -43,7 +52,20 @@ export const gatewaySettings = {
   GATEWAY_AUTHORIZATION: z.enum(['filter', 'refuse']).default('filter'),
   GATEWAY_PERSISTED_OPERATIONS: z.string().min(1).optional(),
   GATEWAY_PERSISTED_ONLY: flag.default(false),
+  GATEWAY_OVERRIDE_LABELS: labels.optional(),
+  GATEWAY_OVERRIDE_LABELS_HEADER: headerName.optional(),
+  GATEWAY_OVERRIDE_LABELS_CLAIM: z.string().min(1).optional(),
 } as const;
+
+/** Which labels of `@override` are on beside those that chance decides on. */
+export interface OverrideSettings {
+  /** For all requests. */
+  readonly labels: ReadonlySet<string>;
+  /** Header by which a request asks for labels, in lower case; undefined: no header does. */
+  readonly header: string | undefined;
+  /** Claim of the token that has labels. */
+  readonly claim: string | undefined;
+}
 
 /** What the gateway takes of one request, and what it answers. */
 export interface GraphLimits {
@@ -89,6 +111,7 @@ export interface GraphLimits {
   readonly persistedOperations: string | undefined;
   /** Whether no others are run. */
   readonly persistedOnly: boolean;
+  readonly overrides: OverrideSettings;
 }
 
 export function graphLimits(value: z.output<z.ZodObject<typeof gatewaySettings>>, isProduction: boolean): GraphLimits {
@@ -119,6 +142,11 @@ export function graphLimits(value: z.output<z.ZodObject<typeof gatewaySettings>>
     authorization: value.GATEWAY_AUTHORIZATION,
     persistedOperations: value.GATEWAY_PERSISTED_OPERATIONS,
     persistedOnly: value.GATEWAY_PERSISTED_ONLY,
+    overrides: {
+      labels: new Set((value.GATEWAY_OVERRIDE_LABELS ?? '').split(',').flatMap((label) => label.trim() || [])),
+      header: value.GATEWAY_OVERRIDE_LABELS_HEADER?.toLowerCase(),
+      claim: value.GATEWAY_OVERRIDE_LABELS_CLAIM,
+    },
   };
 }
 

@@ -13,6 +13,8 @@ export interface Identity {
     /** What the issuer has decided (`policies`), for `@policy`. */
     readonly policies: ReadonlySet<string>;
   };
+  /** Labels of `@override` that are on for the caller, where a setting names their claim. */
+  readonly overrideLabels?: ReadonlySet<string>;
 }
 
 /** Whether both may see and do the same. */

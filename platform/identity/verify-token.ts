@@ -21,7 +21,14 @@ const clockToleranceSeconds = 5;
  * expires: one request is verified by the gateway and by each subgraph, and a signature costs more than a small query.
  * The function rejects with FleetgraphError UNAUTHENTICATED for any token that isn't good, UNAVAILABLE when the key set can't be fetched.
  */
-export function createTokenVerifier(options: { keys: JWTVerifyGetKey; issuer: string; audience: string }): VerifyToken {
+export function createTokenVerifier(options: {
+  keys: JWTVerifyGetKey;
+  issuer: string;
+  audience: string;
+  /** Names the claim with the labels of `@override` that are on for the caller. */
+  overrideLabelsClaim?: string | undefined;
+}): VerifyToken {
+  const { overrideLabelsClaim } = options;
   const remembered = new LRUCache<string, Identity>({ max: maxRemembered, ttl: rememberedMs });
   // Most tokens grant one of a few sets, and each open connection holds the set of its token.
   const grants = new LRUCache<string, ReadonlySet<Scope>>({ max: maxGrants });
@@ -61,6 +68,7 @@ export function createTokenVerifier(options: { keys: JWTVerifyGetKey; issuer: st
         scopes: grantOf(payload['scope']),
         expiresAtMs: (payload.exp ?? 0) * 1_000,
         ...claimsOf(namesIn(payload['scope']), namesIn(payload['policies'])),
+        ...overrideLabelsOf(overrideLabelsClaim === undefined ? [] : namesIn(payload[overrideLabelsClaim])),
       };
     } catch (error) {
       if (error instanceof FleetgraphError) throw error;
@@ -84,6 +92,10 @@ export function createTokenVerifier(options: { keys: JWTVerifyGetKey; issuer: st
 function claimsOf(scopes: readonly string[], policies: readonly string[]): Pick<Identity, 'claims'> {
   if (policies.length === 0 && scopes.every(isScope)) return {};
   return { claims: { scopes: new Set(scopes), policies: new Set(policies) } };
+}
+
+function overrideLabelsOf(labels: readonly string[]): Pick<Identity, 'overrideLabels'> {
+  return labels.length === 0 ? {} : { overrideLabels: new Set(labels) };
 }
 
 /** A list, or names with spaces between them as scopes have. */

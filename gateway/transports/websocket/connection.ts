@@ -268,7 +268,7 @@ export class Connection implements OperationConnection, SocketFollower {
       return;
     }
     if (found.isSubscription) {
-      const plan = found.admit(context.identity, variables).subscriptionPlan();
+      const plan = found.admit(context.identity, variables, context).subscriptionPlan();
       const wish = { document: found.document, operationName, variables, extensions };
       operation.follow(wish, engine.subscribe({ plan, variables, context }, operation));
       return;
@@ -281,7 +281,7 @@ export class Connection implements OperationConnection, SocketFollower {
 
   resubscribe(wish: Wish, context: GatewayContext, since: string | undefined, subscriber: Subscriber): Subscription {
     const { peekOperation, engine } = this.#options;
-    const plan = admitAgain(peekOperation, { ...wish, identity: context.identity });
+    const plan = admitAgain(peekOperation, { ...wish, identity: context.identity, choice: context });
     return engine.subscribe({ plan, variables: wish.variables, context, since }, subscriber);
   }
 

@@ -39,6 +39,8 @@ export interface Federation extends AsyncDisposable {
   readonly requests: readonly SubgraphRequest[];
   /** A validated operation through the executor. Without errors there is no member `errors`. */
   ask(query: string, variables?: Readonly<Record<string, unknown>>): Promise<Answer>;
+  /** Labels of `@override` that are on from now on; none at first. */
+  override(labels: readonly string[]): void;
   /** Expects of the gateway what the monolith answers. @returns the data. */
   compare(query: string, variables?: Readonly<Record<string, unknown>>): Promise<unknown>;
   /** Compares queries made up at random. @param literals what arguments may be, by their names; of enums nothing is needed. */
@@ -66,6 +68,7 @@ export async function startFederation(options: {
     ([name, sdl]) => [name, federation1.includes(name) ? sdl : fed2 + sdl] as const,
   );
   const schemas = new Map<string, GraphQLSchema>();
+  const overrides = new Set<string>();
   const requests: SubgraphRequest[] = [];
   const server = await serve(schemas, requests);
   const root = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -75,7 +78,7 @@ export async function startFederation(options: {
   if (supergraphSdl === undefined) throw new Error((errors ?? []).map(({ message }) => message).join('\n'));
   const supergraph = buildSupergraph(supergraphSdl);
   for (const [name, sdl] of subgraphs)
-    schemas.set(name, subgraphOfData(sdl, data, supergraph.supergraphSchema, overriddenFrom(name, subgraphs)));
+    schemas.set(name, subgraphOfData(sdl, data, supergraph.supergraphSchema, overriddenIn(name, subgraphs, overrides)));
   const executor = createExecutor({
     supergraph: () => supergraph,
     subgraphs: createSubgraphs({
@@ -90,7 +93,12 @@ export async function startFederation(options: {
     subgraphs.map(([, sdl]) => sdl),
     data,
   );
-  return { supergraphSdl, supergraph, requests, ...operations({ supergraph, executor, monolith, requests, server }) };
+  return {
+    supergraphSdl,
+    supergraph,
+    requests,
+    ...operations({ supergraph, executor, monolith, requests, server, overrides }),
+  };
 }
 
 function operations(parts: {
@@ -99,11 +107,12 @@ function operations(parts: {
   monolith: Monolith;
   requests: SubgraphRequest[];
   server: Server;
-}): Pick<Federation, 'ask' | 'compare' | 'compareAny'> & AsyncDisposable {
-  const { supergraph, executor, monolith, requests, server } = parts;
+  overrides: Set<string>;
+}): Pick<Federation, 'ask' | 'override' | 'compare' | 'compareAny'> & AsyncDisposable {
+  const { supergraph, executor, monolith, requests, server, overrides } = parts;
   const run = async (document: DocumentNode, variables: Readonly<Record<string, unknown>>): Promise<Answer> => {
     requests.length = 0;
-    const prepared = executor.prepare(document, undefined);
+    const prepared = executor.prepare(document, undefined, supergraph, undefined, [...overrides]);
     const { body, errors } = await executor.execute(prepared, { variables, context: { forwarded: {} } });
     return {
       ...(body === undefined ? {} : { data: JSON.parse(dataIn(body)) as unknown }),
@@ -124,6 +133,10 @@ function operations(parts: {
   };
   return {
     ask: (query, variables = {}) => run(parseValid(query), variables),
+    override(labels) {
+      overrides.clear();
+      for (const label of labels) overrides.add(label);
+    },
     compare,
     compareAny: (literals = {}, runs = randomRuns) =>
       fc.assert(
@@ -168,19 +181,29 @@ async function answer(
   return errors.length > 0 ? { errors } : execute({ schema, document, variableValues: variables });
 }
 
-/** `Type.field` that others have taken over from the subgraph. */
-function overriddenFrom(name: string, subgraphs: readonly (readonly [string, string])[]): ReadonlySet<string> {
-  const taken = new Set<string>();
-  for (const [, sdl] of subgraphs) {
+/** `Type.field` that others resolve in the place of the subgraph: one with a label only while that is on, and vice versa. */
+function overriddenIn(
+  name: string,
+  subgraphs: readonly (readonly [string, string])[],
+  on: ReadonlySet<string>,
+): Pick<ReadonlySet<string>, 'has'> {
+  const rules: { readonly field: string; readonly isOverridden: () => boolean }[] = [];
+  for (const [owner, sdl] of subgraphs) {
     for (const definition of parse(sdl).definitions) {
       if (!('fields' in definition) || !('name' in definition)) continue;
-      for (const field of definition.fields ?? []) {
-        const override = field.directives?.find((directive) => directive.name.value === 'override');
-        const from = override?.arguments?.find((argument) => argument.name.value === 'from')?.value;
-        if (from && 'value' in from && from.value === name && definition.name)
-          taken.add(`${definition.name.value}.${field.name.value}`);
+      for (const { name: field, directives } of definition.fields ?? []) {
+        const override = directives?.find((directive) => directive.name.value === 'override');
+        const textOf = (argument: string): string | undefined => {
+          const value = override?.arguments?.find((given) => given.name.value === argument)?.value;
+          return value && 'value' in value ? String(value.value) : undefined;
+        };
+        const label = textOf('label');
+        const isOn = (): boolean => label === undefined || on.has(label);
+        const place = `${definition.name?.value ?? ''}.${field.value}`;
+        if (textOf('from') === name) rules.push({ field: place, isOverridden: isOn });
+        if (override && owner === name) rules.push({ field: place, isOverridden: () => !isOn() });
       }
     }
   }
-  return taken;
+  return { has: (place) => rules.some(({ field, isOverridden }) => field === place && isOverridden()) };
 }

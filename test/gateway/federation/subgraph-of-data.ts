@@ -35,12 +35,12 @@ class Referenced {
 
 type Resolver = (source: unknown, args: object, context: unknown, info: GraphQLResolveInfo) => unknown;
 
-/** @param overridden `Type.field` of what others have taken over from this subgraph. */
+/** @param overridden `Type.field` of what another subgraph resolves in the place of this one, at this moment. */
 export function subgraphOfData(
   typeDefs: string,
   data: GraphData,
   whole: GraphQLSchema,
-  overridden: ReadonlySet<string>,
+  overridden: Pick<ReadonlySet<string>, 'has'>,
 ): GraphQLSchema {
   const document = parse(typeDefs);
   const resolvers: Record<string, Record<string, unknown>> = {};
@@ -65,7 +65,7 @@ function fieldResolvers(
   type: GraphQLObjectType,
   typeDefs: string,
   data: GraphData,
-  overridden: ReadonlySet<string>,
+  overridden: Pick<ReadonlySet<string>, 'has'>,
 ): Record<string, Resolver> {
   const isRoot = ['Query', 'Mutation'].includes(type.name);
   const isExternalType = directivesOf(type, 'external').length > 0;
