@@ -1,7 +1,7 @@
 /**
  * Plans as subgraphs can execute them: fetches that ask for too much at once are split (split-fetches.ts), and the stand-ins of
  * required-arguments.ts give way to the fields that they stand for, the doubles of chained-requirements.ts to the subgraphs. A subgraph is asked for
- * `required_1_price: price(currency: "USD")`; who requires it is sent `price`.
+ * `required_1_price: price(currency: "USD")`; who requires it is sent `price`. Root types go without their names (root-types.ts).
  */
 import type { FetchNode, PlanNode, QueryPlan, QueryPlanSelectionNode, SubscriptionNode } from '@apollo/query-planner';
 import { Kind, parse, visit } from 'graphql';
@@ -20,6 +20,8 @@ export interface AdaptedFetch extends FetchNode {
 export interface AdaptOptions extends SplitOptions {
   /** The subgraphs' names, by those of their doubles. */
   readonly doubles: ReadonlyMap<string, string>;
+  /** From root-types.ts. */
+  readonly withoutRootTypeNames: (fetch: FetchNode) => FetchNode;
 }
 
 /** The plan, to be executed. */
@@ -75,7 +77,8 @@ function withKeys(fetch: FetchNode, { needs }: AdaptOptions): AdaptedFetch {
 /** To the subgraph itself, with the fields that it has. */
 function restore(fetch: FetchNode, options: AdaptOptions): FetchNode {
   const serviceName = options.doubles.get(fetch.serviceName);
-  return restoreArguments(serviceName === undefined ? fetch : { ...fetch, serviceName }, options);
+  const restored = restoreArguments(serviceName === undefined ? fetch : { ...fetch, serviceName }, options);
+  return options.withoutRootTypeNames(restored);
 }
 
 function restoreArguments(fetch: FetchNode, { standIns }: AdaptOptions): FetchNode {

@@ -17,6 +17,7 @@ import {
   type SelectionSetNode,
 } from 'graphql';
 import { type Composite, isComposite, namedType, textOf, withArgument, isExternal } from './join-directives.js';
+import { rootTypeNames } from './root-types.js';
 
 export interface ChainedRequirements {
   /** The supergraph with doubles; what came, if nothing needs one. */
@@ -40,7 +41,7 @@ export function doubleChainedRequirements(document: DocumentNode): ChainedRequir
   const links = linksOf(document);
   const doubles = new Map<string, string>();
   if (links.length === 0) return { document, doubles };
-  const roots = rootTypes(document);
+  const roots = new Set(rootTypeNames(document).values());
   const used = usedExternally(document, links);
   const definitions = document.definitions.map((definition) => {
     if (definition.kind === Kind.ENUM_TYPE_DEFINITION && definition.name.value === 'join__Graph')
@@ -205,9 +206,4 @@ function inDoubles(directives: readonly ConstDirectiveNode[], links: readonly Li
       ...own.map(({ double }) => withArgument(directive, 'graph', { kind: Kind.ENUM, value: double })),
     ];
   });
-}
-
-function rootTypes({ definitions }: DocumentNode): ReadonlySet<string> {
-  const schema = definitions.find((definition) => definition.kind === Kind.SCHEMA_DEFINITION);
-  return new Set(schema?.operationTypes.map(({ type }) => type.name.value) ?? ['Query', 'Mutation', 'Subscription']);
 }

@@ -1,6 +1,6 @@
 /**
  * The query planner, with what is known to go wrong in it put right before and after it: chained-requirements.ts,
- * executable-directives.ts, required-arguments.ts, resolvable-keys.ts, separate-names.ts, split-fetches.ts, whole-representations.ts, and operations that no subgraph has an answer to.
+ * executable-directives.ts, required-arguments.ts, resolvable-keys.ts, root-types.ts, separate-names.ts, split-fetches.ts, whole-representations.ts, and operations that no subgraph has an answer to.
  */
 import { Supergraph as FederatedSupergraph, type Operation, type SelectionSet } from '@apollo/federation-internals';
 import { QueryPlanner, type QueryPlan } from '@apollo/query-planner';
@@ -10,6 +10,7 @@ import { doubleChainedRequirements } from './chained-requirements.js';
 import { directiveDefaults, writeOutDefaults } from './executable-directives.js';
 import { separateRequiredArguments } from './required-arguments.js';
 import { resolvableKeysFirst } from './resolvable-keys.js';
+import { withoutRootTypeNames } from './root-types.js';
 import { whatFieldsNeed } from './what-fields-need.js';
 import { PlanningTimeout, withinPlanningTime } from './planning-deadline.js';
 import { keepObjects, namesOfPlanner, separateNames, type SeparateNames } from './separate-names.js';
@@ -59,7 +60,10 @@ export function createPlanner(supergraph: DocumentNode, supportedFeatures: Set<s
   };
   const names = namesOfPlanner(required.document);
   const defaults = directiveDefaults(supergraph);
-  const needs = whatFieldsNeed(required.document);
+  const adapting = {
+    ...{ needs: whatFieldsNeed(required.document), standIns: required.standIns, doubles: chained.doubles },
+    withoutRootTypeNames: withoutRootTypeNames(supergraph),
+  };
   return {
     separateNames: (document) => separateNames(keepObjects(writeOutDefaults(document, defaults)), names),
     buildQueryPlan(operation, overrides = []) {
@@ -69,7 +73,7 @@ export function createPlanner(supergraph: DocumentNode, supportedFeatures: Set<s
         throw new GraphQLError('No subgraph can resolve what the operation selects.', {
           extensions: { code: 'BAD_USER_INPUT' },
         });
-      return adaptPlan(queryPlan, { needs, standIns: required.standIns, doubles: chained.doubles });
+      return adaptPlan(queryPlan, adapting);
     },
   };
 }

@@ -44,7 +44,9 @@ export function subgraphOfData(
 ): GraphQLSchema {
   const document = parse(typeDefs);
   const resolvers: Record<string, Record<string, unknown>> = {};
-  for (const type of Object.values(buildSubgraphSchema({ typeDefs: document }).getTypeMap())) {
+  const schema = buildSubgraphSchema({ typeDefs: document });
+  const roots = [schema.getQueryType(), schema.getMutationType()];
+  for (const type of Object.values(schema.getTypeMap())) {
     if (isIntrospectionType(type) || type.name.startsWith('_')) continue;
     const own: Record<string, unknown> = {};
     if (isAbstractType(type)) own['__resolveType'] = (value: unknown) => thingOf(value).__typename;
@@ -55,7 +57,8 @@ export function subgraphOfData(
         own['__resolveReference'] = (reference: Readonly<Record<string, unknown>>) =>
           find(type.name, sets, reference, data, whole);
     }
-    if (isObjectType(type)) Object.assign(own, fieldResolvers(type, typeDefs, data, overridden));
+    if (isObjectType(type))
+      Object.assign(own, fieldResolvers(type, { typeDefs, isRoot: roots.includes(type) }, data, overridden));
     if (Object.keys(own).length > 0) resolvers[type.name] = own;
   }
   return buildSubgraphSchema({ typeDefs: document, resolvers: resolvers as GraphQLResolverMap<unknown> });
@@ -63,11 +66,10 @@ export function subgraphOfData(
 
 function fieldResolvers(
   type: GraphQLObjectType,
-  typeDefs: string,
+  { typeDefs, isRoot }: { readonly typeDefs: string; readonly isRoot: boolean },
   data: GraphData,
   overridden: Pick<ReadonlySet<string>, 'has'>,
 ): Record<string, Resolver> {
-  const isRoot = ['Query', 'Mutation'].includes(type.name);
   const isExternalType = directivesOf(type, 'external').length > 0;
   const keys = directivesOf(type, 'key').map((key) => String(argumentOf(key, 'fields')));
   const resolverOf = (field: GraphQLField<unknown, unknown>): Resolver => {
