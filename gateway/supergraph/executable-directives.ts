@@ -1,6 +1,7 @@
 /**
  * Directives of the subgraphs' own that clients may write into operations. One that is composed (`@composeDirective`) is linked in the
- * supergraph, and what is linked is taken for machinery that clients do not see: so it loses its link. A subgraph is sent it
+ * supergraph, and what is linked is taken for machinery that clients do not see: so it loses its link. One that is for schemas, too,
+ * is for operations alone in what clients see. A subgraph is sent it
  * with all of its arguments: subgraphs may differ in whether they have a default for one, which clients can't know.
  * Source: https://www.apollographql.com/docs/graphos/schema-design/federated-schemas/reference/directives#composedirective
  */
@@ -8,6 +9,7 @@ import {
   Kind,
   valueFromASTUntyped,
   visit,
+  type ConstArgumentNode,
   type ConstDirectiveNode,
   type ConstValueNode,
   type DocumentNode,
@@ -19,29 +21,70 @@ const executableLocations = new Set([
 ]);
 const specifications = 'https://specs.apollo.dev/';
 
-/** The supergraph, with such directives for everybody. */
+/** The supergraph, with such directives for everybody: where clients may write them, and with the types of their arguments. */
 export function freeExecutableDirectives(supergraph: DocumentNode): DocumentNode {
-  const executable = new Set(
-    supergraph.definitions.flatMap((definition) =>
-      definition.kind === Kind.DIRECTIVE_DEFINITION &&
-      definition.locations.every(({ value }) => executableLocations.has(value))
-        ? [`@${definition.name.value}`]
-        : [],
-    ),
+  const executable = new Map(
+    supergraph.definitions.flatMap((definition) => {
+      if (definition.kind !== Kind.DIRECTIVE_DEFINITION) return [];
+      const locations = definition.locations.filter(({ value }) => executableLocations.has(value));
+      return locations.length > 0 ? [[definition.name.value, locations] as const] : [];
+    }),
   );
-  const isOfClients = (directive: ConstDirectiveNode): boolean => {
-    if (directive.name.value !== 'link') return false;
-    const { url, imports } = linkOf(directive);
-    return !url.startsWith(specifications) && imports.length > 0 && imports.every((name) => executable.has(name));
-  };
-  if (executable.size === 0) return supergraph;
+  const links = supergraph.definitions.flatMap((definition) =>
+    definition.kind === Kind.SCHEMA_DEFINITION || definition.kind === Kind.SCHEMA_EXTENSION
+      ? (definition.directives ?? []).filter(({ name }) => name.value === 'link')
+      : [],
+  );
+  const freed = new Set(links.flatMap((link) => directivesOfClients(link, executable)));
+  if (freed.size === 0) return supergraph;
+  return visit(supergraph, {
+    Directive(directive) {
+      if (directive.name.value === 'link') return withoutImports(directive as ConstDirectiveNode, executable);
+      // On types and fields it says something to tools, and is not defined for them any more.
+      return freed.has(directive.name.value) ? null : undefined;
+    },
+    DirectiveDefinition(definition) {
+      const { value: name } = definition.name;
+      return freed.has(name) ? { ...definition, locations: executable.get(name) ?? definition.locations } : undefined;
+    },
+  });
+}
+
+/** Those of a link that clients may write into operations, by their names. */
+function directivesOfClients(link: ConstDirectiveNode, executable: ReadonlyMap<string, unknown>): readonly string[] {
+  const { url, imports } = linkOf(link);
+  if (url.startsWith(specifications)) return [];
+  return imports
+    .map((name) => name.replace(/^@/, ''))
+    .filter((name, index) => imports[index] !== name && executable.has(name));
+}
+
+/**
+ * The link with nothing but directives of schemas; null if it has none, undefined if it stays as it is. Under another name of its
+ * own: what is called like a link belongs to it, imported or not.
+ */
+function withoutImports(
+  link: ConstDirectiveNode,
+  executable: ReadonlyMap<string, unknown>,
+): ConstDirectiveNode | null | undefined {
+  if (directivesOfClients(link, executable).length === 0) return undefined;
+  const imports = link.arguments?.find(({ name }) => name.value === 'import')?.value;
+  const left = (imports?.kind === Kind.LIST ? imports.values : []).filter((one) => {
+    const name = importedAs(valueFromASTUntyped(one) as Import);
+    return name.startsWith('@') && !executable.has(name.slice(1));
+  });
+  if (left.length === 0) return null;
+  const others = (link.arguments ?? []).filter(({ name }) => name.value !== 'import' && name.value !== 'as');
+  const argument = (name: string, value: ConstValueNode): ConstArgumentNode => ({
+    ...{ kind: Kind.ARGUMENT, name: { kind: Kind.NAME, value: name }, value },
+  });
   return {
-    ...supergraph,
-    definitions: supergraph.definitions.map((definition) =>
-      definition.kind === Kind.SCHEMA_DEFINITION || definition.kind === Kind.SCHEMA_EXTENSION
-        ? { ...definition, directives: (definition.directives ?? []).filter((each) => !isOfClients(each)) }
-        : definition,
-    ),
+    ...link,
+    arguments: [
+      ...others,
+      argument('as', { kind: Kind.STRING, value: `linked_${linkOf(link).url.replace(/\W+/g, '_')}` }),
+      argument('import', { kind: Kind.LIST, values: left }),
+    ],
   };
 }
 
@@ -79,12 +122,15 @@ export function writeOutDefaults(operation: DocumentNode, all: DirectiveDefaults
   });
 }
 
+type Import = string | { readonly name: string; readonly as?: string };
+
+function importedAs(one: Import): string {
+  return typeof one === 'string' ? one : (one.as ?? one.name);
+}
+
 function linkOf({ arguments: given = [] }: ConstDirectiveNode): { url: string; imports: readonly string[] } {
   const { url, import: imports } = Object.fromEntries(
     given.map(({ name, value }) => [name.value, valueFromASTUntyped(value)]),
-  ) as { url?: string; import?: readonly (string | { readonly name: string; readonly as?: string })[] };
-  return {
-    url: url ?? '',
-    imports: (imports ?? []).map((one) => (typeof one === 'string' ? one : (one.as ?? one.name))),
-  };
+  ) as { url?: string; import?: readonly Import[] };
+  return { url: url ?? '', imports: (imports ?? []).map(importedAs) };
 }
