@@ -35,10 +35,10 @@ export type LabelsOfOperation = (document: DocumentNode, operation: OperationDef
 const noLabels: readonly string[] = [];
 const nothing: ReadonlySet<string> = new Set();
 
-/** @param schema of the same supergraph */
-export function overrideLabels(supergraph: DocumentNode, schema: GraphQLSchema): LabelsOfOperation {
+/** @param schema of the same supergraph. @returns undefined if it has no labels */
+export function overrideLabels(supergraph: DocumentNode, schema: GraphQLSchema): LabelsOfOperation | undefined {
   const { ofField, ofName, names } = labelsInSupergraph(supergraph);
-  if (ofField.size === 0) return () => noLabels;
+  if (ofField.size === 0) return undefined;
 
   /** Those of the names, and of what fields of these names require. */
   const labelsOfNames = (wanted: Iterable<string>, found: Set<string>, seen: Set<string>): void => {

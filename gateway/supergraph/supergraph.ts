@@ -19,8 +19,8 @@ export interface Supergraph {
   readonly federatedApiSchema: Schema;
   /** Where the supergraph says that each subgraph is, by its name. */
   readonly subgraphUrls: ReadonlyMap<string, string>;
-  /** On which labels of `@override` the plan of an operation depends. */
-  readonly overrideLabels: LabelsOfOperation;
+  /** On which labels of `@override` the plan of an operation depends; undefined: it has none. */
+  readonly overrideLabels?: LabelsOfOperation | undefined;
 }
 
 /**

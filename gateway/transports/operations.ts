@@ -162,7 +162,7 @@ export function createOperations(options: {
     const made = knownOperation({
       ...{ document, operation, planned },
       guard: guards.guard(document, operation, supergraph),
-      labels: supergraph.overrideLabels(document, operation),
+      labels: supergraph.overrideLabels?.(document, operation) ?? [],
       alwaysOn: options.overrideLabels ?? none,
       prepare: (restriction, overrides) =>
         timed(() => options.prepare(document, operationName, supergraph, restriction, overrides)),

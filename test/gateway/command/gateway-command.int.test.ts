@@ -113,6 +113,13 @@ test('a new supergraph closes no subscription that it still allows; another ends
   client.socket.terminate();
 });
 
+test('labels in a claim are refused where no token is verified', async () => {
+  const settings = { GATEWAY_OVERRIDE_LABELS_CLAIM: 'labels' };
+  const refused = runCli(['gateway', '--supergraph', file, '--port', '0'], settings);
+  expect(await refused.exited).not.toBe(0);
+  expect(refused.output()).toContain('GATEWAY_OVERRIDE_LABELS_CLAIM needs JWKS_URL');
+});
+
 test('it ends when it is told to', async () => {
   command.child.kill('SIGTERM');
   expect(await command.exited).toBe(0);
