@@ -32,8 +32,11 @@ export function createHttpAnswers(options: {
   production: boolean;
   /** Operations in one request; 1: batches are refused. */
   maxBatch: number;
+  /** Header on which labels of `@override`, and so the subgraphs of an answer, depend. */
+  overridesHeader: string | undefined;
 }): HttpAnswers {
-  const { refusals, production, maxBatch } = options;
+  const { refusals, production, maxBatch, overridesHeader } = options;
+  const varyingHeaders = ['accept, authorization', ...(overridesHeader === undefined ? [] : [overridesHeader])].join(', ');
 
   const send = (reply: FastifyReply, type: AnswerType, status: number, body: string | Buffer): FastifyReply => {
     // The client has disconnected.
@@ -47,7 +50,7 @@ export function createHttpAnswers(options: {
       const timings: FetchTiming[] | undefined = production ? undefined : [];
       const answer = await execute(undefined, timings);
       void reply.header('cache-control', answer.cacheControl ?? 'no-store');
-      if (answer.cacheControl !== undefined) vary(reply, 'accept, authorization');
+      if (answer.cacheControl !== undefined) vary(reply, varyingHeaders);
       if (timings) void reply.header('server-timing', serverTiming(startedAt, timings));
       return send(reply, type, statusOfAnswer(answer, type), answer.body);
     },

@@ -79,7 +79,9 @@ export async function addGraphQLRoute(options: GraphQLRouteOptions): Promise<Htt
   });
   const pipeline = createRequestPipeline({
     ...{ admit, executeOnce, streams, refusals, parseJson, production },
-    answers: createHttpAnswers({ refusals, production, maxBatch: graph.batch }),
+    answers: createHttpAnswers({
+      ...{ refusals, production, maxBatch: graph.batch, overridesHeader: graph.overrides.header },
+    }),
   });
   const landingPage = production ? undefined : await createLandingPage();
 

@@ -77,6 +77,12 @@ test('labels in the header of the setting are on for that request, and no answer
     expect(both).toEqual({ named: 'new', station: { named: 'new', other: 'new' } });
   }
   expect(await plansMade(world)).toBe(3);
+  // Nor is one kept for it by a cache on the way.
+  const { headers } = await fetch(`${world.url}?query=${encodeURIComponent(query)}`, {
+    headers: { 'apollo-require-preflight': 'true', 'x-labels': 'named' },
+  });
+  expect(headers.get('cache-control')).toMatch(/^max-age=\d+, public$/);
+  expect(headers.get('vary')).toContain('x-labels');
 });
 
 test('labels in the claim of the setting are on for the token', async () => {
