@@ -36,7 +36,9 @@ export function createHttpAnswers(options: {
   overridesHeader: string | undefined;
 }): HttpAnswers {
   const { refusals, production, maxBatch, overridesHeader } = options;
-  const varyingHeaders = ['accept, authorization', ...(overridesHeader === undefined ? [] : [overridesHeader])].join(', ');
+  const varyingHeaders = ['accept, authorization', ...(overridesHeader === undefined ? [] : [overridesHeader])].join(
+    ', ',
+  );
 
   const send = (reply: FastifyReply, type: AnswerType, status: number, body: string | Buffer): FastifyReply => {
     // The client has disconnected.
