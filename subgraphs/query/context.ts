@@ -3,7 +3,7 @@ import DataLoader from 'dataloader';
 import type { Sql } from '../../platform/database/sql.js';
 import type { RequestContext } from '../../platform/graphql/context.js';
 import type { StreamRequest } from '../../platform/graphql/stream-contract.js';
-import { waitForEvent, type ConsistencyOptions } from './consistency/wait-for-event.js';
+import { waitForToken, type ConsistencyOptions } from './consistency/wait-for-event.js';
 import { readHistories, type HistoryRequest, type TelemetrySeries } from './history/read-history.js';
 import { readDeviceViews, type DeviceView } from './state/device-state.js';
 
@@ -45,7 +45,7 @@ export function createQueryContext(base: RequestContext, options: ContextOptions
     waiting ??=
       base.consistencyToken === undefined
         ? Promise.resolve()
-        : waitForEvent(options.consistency, tenant, base.consistencyToken);
+        : waitForToken(options.consistency, tenant, base.consistencyToken);
     return waiting;
   };
   return {

@@ -39,6 +39,7 @@ export function createQueryRole(options: QueryRoleOptions): ServiceRole & LocalS
   const sql = refuseUnstorableText(sqlOf(pool));
   const metrics = createQueryMetrics(options.metrics);
   const feed = createChangeFeed({ sql, bus, log, metrics });
+  const live = { sql, feed, metrics, timeoutMs: config.consistencyTimeoutMs };
   const service = { name: 'query', host: config.host, port: config.ports.query };
   const production = config.mode === 'production';
 
@@ -57,7 +58,7 @@ export function createQueryRole(options: QueryRoleOptions): ServiceRole & LocalS
     createQueryContext(base, {
       sql,
       retentionDays: config.telemetry.retentionDays,
-      consistency: { sql, feed, metrics, timeoutMs: config.consistencyTimeoutMs },
+      consistency: live,
       isOneAnswer,
     });
 
@@ -73,11 +74,7 @@ export function createQueryRole(options: QueryRoleOptions): ServiceRole & LocalS
       await feed.start();
       const schema = createSubgraphSchema(
         readFileSync(new URL('schema.graphql', import.meta.url), 'utf8'),
-        createResolvers({
-          sql,
-          live: { sql, feed, metrics },
-          appearanceTimeoutMs: config.consistencyTimeoutMs,
-        }),
+        createResolvers({ sql, live }),
       );
       app = createHttpService({ ...service, log, metrics: options.metrics, ready });
       const shared = { schema, verifyToken, production, log };

@@ -20,8 +20,6 @@ import { metricStates } from './state/device-state.js';
 export interface ResolverOptions {
   readonly sql: Sql;
   readonly live: LiveOptions;
-  /** How long to wait for something that was made a moment ago, in milliseconds. */
-  readonly appearanceTimeoutMs: number;
 }
 
 interface DeviceReference {
@@ -40,7 +38,7 @@ function streamField<Args>(streamOf: (tenant: string, args: Args) => Stream<obje
   };
 }
 
-export function createResolvers({ sql, live, appearanceTimeoutMs }: ResolverOptions): Resolvers {
+export function createResolvers({ sql, live }: ResolverOptions): Resolvers {
   const { DateTime, Duration, JSON, MetricValue } = scalarResolvers;
   if (!DateTime || !Duration || !JSON || !MetricValue) throw new Error('A scalar of the schema has no resolver.');
   return {
@@ -59,7 +57,7 @@ export function createResolvers({ sql, live, appearanceTimeoutMs }: ResolverOpti
       },
       async testRule(_source: unknown, { input }: { input: TestRuleInput }, context: QueryContext) {
         await context.consistent();
-        return testRule(sql, context.identity.tenant, input, context.nowMs());
+        return testRule(live, context.identity.tenant, input, context.nowMs());
       },
     },
     Device: {
@@ -90,9 +88,7 @@ export function createResolvers({ sql, live, appearanceTimeoutMs }: ResolverOpti
       deviceTwin: streamField<Parameters<typeof deviceTwinStream>[2]>((tenant, args) =>
         deviceTwinStream(live, tenant, args),
       ),
-      command: streamField<Parameters<typeof commandStream>[2]>((tenant, args) =>
-        commandStream(live, tenant, args, appearanceTimeoutMs),
-      ),
+      command: streamField<Parameters<typeof commandStream>[2]>((tenant, args) => commandStream(live, tenant, args)),
       alerts: streamField<Parameters<typeof alertStream>[2]>((tenant, args) => alertStream(live, tenant, args)),
       events: streamField<Parameters<typeof eventStream>[2]>((tenant, args) => eventStream(live, tenant, args)),
       fleet: streamField<Parameters<typeof fleetStream>[2]>((tenant, args) => fleetStream(live, tenant, args)),

@@ -7,6 +7,7 @@ import { readConfig } from '../../platform/config/config.js';
 import { allScopes } from '../../platform/identity/identity.js';
 import { freePorts } from './cli.js';
 import { createDatabase, silentLog, type TestDatabase } from './database.js';
+import type { Logger } from '../../platform/observability/logger.js';
 import { createPlatformClients, type PlatformClients } from './platform-clients.js';
 
 export {
@@ -22,7 +23,10 @@ export interface TestPlatform extends PlatformClients, AsyncDisposable {
   readonly fleetgraph: Fleetgraph;
 }
 
-export async function startPlatform(settings: Readonly<Record<string, string>> = {}): Promise<TestPlatform> {
+export async function startPlatform(
+  settings: Readonly<Record<string, string>> = {},
+  log: Logger = silentLog,
+): Promise<TestPlatform> {
   const database = await createDatabase();
   const dataDirectory = await mkdtemp(join(tmpdir(), 'fleetgraph-platform-'));
   const config = readConfig({
@@ -32,7 +36,7 @@ export async function startPlatform(settings: Readonly<Record<string, string>> =
     ...freePorts,
     ...settings,
   });
-  const fleetgraph = await startFleetgraph({ config, log: silentLog });
+  const fleetgraph = await startFleetgraph({ config, log });
   const { gateway = '', bridge = '', mqtt = '' } = fleetgraph.addresses;
   const clients = createPlatformClients({
     ...{ gateway, bridge, mqtt },

@@ -20,12 +20,20 @@ export interface ConsistencyOptions {
  * Resolves when the event that the token names is applied.
  * @throws FleetgraphError BAD_USER_INPUT when it is no token; UNAVAILABLE when the wait is longer than `timeoutMs`.
  */
-export async function waitForEvent(options: ConsistencyOptions, tenant: string, token: string): Promise<void> {
+export async function waitForToken(options: ConsistencyOptions, tenant: string, token: string): Promise<void> {
+  if (await waitForEvent(options, tenant, eventIdOf(token))) return;
+  throw new FleetgraphError(
+    'UNAVAILABLE',
+    `The read side has not caught up with the mutation of your consistency token within ${options.timeoutMs} ms. Send the request again, or leave the header x-fleetgraph-consistency out to read what is there.`,
+  );
+}
+
+/** Whether the event is applied, now or within `timeoutMs`. */
+export async function waitForEvent(options: ConsistencyOptions, tenant: string, eventId: string): Promise<boolean> {
   const { sql, feed, metrics, timeoutMs } = options;
-  const eventId = eventIdOf(token);
   if (await isApplied(sql, tenant, eventId)) {
     metrics.consistencyWaits.inc({ outcome: 'at_once' });
-    return;
+    return true;
   }
   let settle: (isThere: boolean) => void = () => undefined;
   const arrival = new Promise<boolean>((resolve) => (settle = resolve));
@@ -35,11 +43,7 @@ export async function waitForEvent(options: ConsistencyOptions, tenant: string, 
   try {
     const isThere = (await isApplied(sql, tenant, eventId)) || (await arrival);
     metrics.consistencyWaits.inc({ outcome: isThere ? 'waited' : 'timed_out' });
-    if (!isThere)
-      throw new FleetgraphError(
-        'UNAVAILABLE',
-        `The read side has not caught up with the mutation of your consistency token within ${timeoutMs} ms. Send the request again, or leave the header x-fleetgraph-consistency out to read what is there.`,
-      );
+    return isThere;
   } finally {
     clearTimeout(timer);
     watch.stop();

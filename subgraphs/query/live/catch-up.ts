@@ -34,6 +34,8 @@ export interface CatchUpSpec<E extends Entity, Payload> {
   readonly entity: E;
   /** Only changes of the entity with this id. */
   readonly id?: string;
+  /** What the stream is about must exist: throws NOT_FOUND. A snapshot asks for itself, and only if it finds nothing. */
+  readonly requireSubject?: () => Promise<void>;
   /** Which of them; all if left out. */
   readonly matches?: (change: Change<E>) => boolean;
   /** What to send for a change. */
@@ -125,7 +127,10 @@ async function replayPage<E extends Entity, Payload>(
   // Asked before the log is read, so that the end itself is among what is read.
   const hasEnded = (await spec.hasEnded?.()) ?? false;
   const { tenant, entity, id } = spec;
-  const page = await readChanges(sql, { tenant, behind, limit: pageSize, entity, id, heldBy: parts });
+  const [page] = await Promise.all([
+    readChanges(sql, { tenant, behind, limit: pageSize, entity, id, heldBy: parts }),
+    spec.requireSubject?.(),
+  ]);
   if (!reaches(page, behind)) {
     if (spec.tooOld === 'snapshot' || parts.length > 0) return snapshotPage(spec, [], signal);
     throw new FleetgraphError(

@@ -1,8 +1,7 @@
 /** The subscription `command`: a command to its end. */
 import { isFinal, type CommandDocument } from '../../../backbone/changes/change.js';
 import type { Sql } from '../../../platform/database/sql.js';
-import { FleetgraphError } from '../../../platform/errors.js';
-import { pause } from '../../../platform/lifecycle/wait.js';
+import { requireCommand } from '../consistency/existence.js';
 import { createBoundedChanges } from './pending-changes.js';
 import { createStream, type LiveOptions, type Stream } from './stream.js';
 
@@ -16,22 +15,20 @@ export interface CommandUpdate {
   readonly command: { readonly id: string };
 }
 
-/**
- * Follows a command. One that the read side has not heard of is waited for, at most `waitMs`: it may have been sent a moment ago.
- * @throws FleetgraphError NOT_FOUND when it doesn't appear.
- */
+/** Follows a command. One that was sent a moment ago is waited for. */
 export function commandStream(
   live: LiveOptions,
   tenant: string,
   { id, since }: { readonly id: string; readonly since?: string | null },
-  waitMs: number,
 ): Stream<CommandUpdate> {
+  const requireSubject = (): Promise<void> => requireCommand(live, tenant, id);
   return createStream<'command', CommandUpdate>(live, {
     name: 'command',
     tenant,
     since,
     entity: 'command',
     id,
+    requireSubject,
     // Every step is sent, however slow the client: there are few, and none is like the other.
     pending: () => createBoundedChanges(100),
     isState: false,
@@ -42,8 +39,14 @@ export function commandStream(
       const { document } = await readCommand(live.sql, tenant, id);
       return document !== undefined && isFinal(document.status);
     },
-    async snapshot(_behind, signal) {
-      const { document, seq } = await appearance(live.sql, tenant, id, waitMs, signal);
+    async snapshot() {
+      let { document, seq } = await readCommand(live.sql, tenant, id);
+      if (document === undefined) {
+        await requireSubject();
+        ({ document, seq } = await readCommand(live.sql, tenant, id));
+      }
+      // The read side has applied its first event, so this is a defect.
+      if (document === undefined) throw new Error(`The command ${id} is in the event log and in no projection.`);
       return {
         payloads: [updateOf(document, true)],
         seq,
@@ -60,24 +63,6 @@ function updateOf(document: StoredCommand, snapshot: boolean): CommandUpdate {
 }
 
 type StoredCommand = Pick<CommandDocument, 'id' | 'status'> & Partial<CommandDocument>;
-
-/** The command, as soon as it is there. */
-async function appearance(
-  sql: Sql,
-  tenant: string,
-  id: string,
-  waitMs: number,
-  signal: AbortSignal,
-): Promise<{ readonly document: CommandDocument; readonly seq: bigint }> {
-  const deadline = Date.now() + waitMs;
-  for (;;) {
-    const { document, seq } = await readCommand(sql, tenant, id);
-    if (document !== undefined) return { document, seq };
-    if (signal.aborted || Date.now() > deadline)
-      throw new FleetgraphError('NOT_FOUND', `There is no command "${id}" in your tenant.`, { field: 'id' });
-    await pause(100, signal);
-  }
-}
 
 async function readCommand(
   sql: Sql,

@@ -10,6 +10,7 @@ import {
 } from '../../../backbone/devices/label-selector.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import { FleetgraphError } from '../../../platform/errors.js';
+import { requireDevice } from '../consistency/existence.js';
 import {
   deviceStateColumns,
   unheardOf,
@@ -72,12 +73,13 @@ export function deviceStateStream(
     since,
     entity: 'device',
     id: deviceId,
+    requireSubject: () => requireDevice(live, tenant, deviceId, 'deviceId'),
     pending: createConflatingChanges,
     isState: true,
     tooOld: 'snapshot',
     payloadOf: stateOf,
     async snapshot() {
-      const { view, seq } = await readDeviceView(live.sql, tenant, deviceId);
+      const { view, seq } = await readDeviceView(live, tenant, deviceId);
       return { payloads: [{ snapshot: true, device: { id: deviceId }, ...view }], seq };
     },
   });
@@ -102,6 +104,7 @@ export function telemetryStream(
     since: args.since,
     entity: 'device',
     id: args.deviceId,
+    requireSubject: () => requireDevice(live, tenant, args.deviceId, 'deviceId'),
     pending: () => createBoundedChanges(maxWaiting),
     isState: false,
     tooOld: 'error',
@@ -112,7 +115,7 @@ export function telemetryStream(
       readings: payload.readings.filter(isWanted).map(({ metric, at, value }) => ({ metric, value, at: new Date(at) })),
     }),
     async snapshot() {
-      const { view, seq } = await readDeviceView(live.sql, tenant, args.deviceId);
+      const { view, seq } = await readDeviceView(live, tenant, args.deviceId);
       const readings = Object.entries(view.state?.metrics ?? {})
         .map(([metric, { at, value }]) => ({ metric, value, at: new Date(toMillis(toMicros(at))) }))
         .filter(isWanted);
@@ -218,12 +221,28 @@ async function readStates(
   };
 }
 
-/** A device's view, and the number of the tenant's last change that it holds. */
+interface NumberedView {
+  /** Undefined if nothing is known of its state. */
+  readonly view: DeviceView | undefined;
+  /** Number of the tenant's last change that it holds. */
+  readonly seq: bigint;
+}
+
+/** A device's view. @throws FleetgraphError NOT_FOUND if the tenant has no such device. */
 async function readDeviceView(
-  sql: Sql,
+  live: LiveOptions,
   tenant: string,
   deviceId: string,
-): Promise<{ readonly view: DeviceView; readonly seq: bigint }> {
+): Promise<NumberedView & { readonly view: DeviceView }> {
+  const { view, seq } = await findDeviceView(live.sql, tenant, deviceId);
+  if (view !== undefined) return { view, seq };
+  await requireDevice(live, tenant, deviceId, 'deviceId');
+  // It may have been waited for.
+  const again = await findDeviceView(live.sql, tenant, deviceId);
+  return { ...again, view: again.view ?? unheardOf };
+}
+
+async function findDeviceView(sql: Sql, tenant: string, deviceId: string): Promise<NumberedView> {
   // One statement, so that the state and the clock are of one moment.
   const rows = await sql.query<{ [K in keyof DeviceStateRow]: DeviceStateRow[K] | null } & { seq: bigint }>(
     `SELECT coalesce((SELECT seq FROM projections.change_clocks WHERE tenant = $1), 0) AS seq, ${deviceStateColumns}
@@ -232,5 +251,5 @@ async function readDeviceView(
   );
   const [row] = rows;
   const found = row?.device_id === null ? undefined : (row as DeviceStateRow | undefined);
-  return { seq: row?.seq ?? 0n, view: found === undefined ? unheardOf : viewOfRow(found) };
+  return { seq: row?.seq ?? 0n, view: found === undefined ? undefined : viewOfRow(found) };
 }

@@ -7,11 +7,10 @@
  * (platform/graphql/stream-contract.ts).
  */
 import type { Entity } from '../../../backbone/changes/change.js';
-import type { Sql } from '../../../platform/database/sql.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import type { StreamMark, StreamPlace, StreamRequest } from '../../../platform/graphql/stream-contract.js';
 import { cancellable } from '../../../platform/lifecycle/cancellable.js';
-import type { QueryMetrics } from '../query-metrics.js';
+import type { ConsistencyOptions } from '../consistency/wait-for-event.js';
 import {
   beginningOf,
   catchUpPage,
@@ -22,16 +21,12 @@ import {
   type CatchUpPlace,
   type CatchUpSpec,
 } from './catch-up.js';
-import type { ChangeFeed } from './change-feed.js';
 import { readClocks } from './change-log.js';
 import type { PendingChanges } from './pending-changes.js';
 import { encodeResumeCursor } from './resume-cursor.js';
 
-export interface LiveOptions {
-  readonly sql: Sql;
-  readonly feed: ChangeFeed;
-  readonly metrics: QueryMetrics;
-}
+/** `timeoutMs`: how long what was made a moment ago is waited for. */
+export type LiveOptions = ConsistencyOptions;
 
 export interface StreamSpec<E extends Entity, Payload> extends CatchUpSpec<E, Payload> {
   /** Where changes wait for a client that is busy. */
@@ -44,7 +39,10 @@ export interface StreamSpec<E extends Entity, Payload> extends CatchUpSpec<E, Pa
 export type WithCursor<Payload> = Payload & { readonly cursor: string; readonly place: StreamPlace };
 
 export interface Stream<Payload> {
-  /** It ends when it is returned; it throws FleetgraphError for a bad or expired cursor and for a client that is too slow. */
+  /**
+   * It ends when it is returned; it throws FleetgraphError for a bad or expired cursor, for a client that is too slow, and
+   * NOT_FOUND for a subject that does not exist.
+   */
   follow(): AsyncGenerator<WithCursor<Payload>, void, undefined>;
   /** One phase of it, with marks. Throws as `follow` does. */
   phase(request: StreamRequest): AsyncGenerator<WithCursor<Payload> | StreamMark, void, undefined>;
@@ -139,6 +137,7 @@ export function createStream<E extends Entity, Payload extends object>(
     signal: AbortSignal,
   ): AsyncGenerator<WithCursor<Payload> | StreamMark, bigint | undefined, undefined> {
     const place = beginningOf(spec);
+    await spec.requireSubject?.();
     const now = (await readClocks(sql, [tenant])).get(tenant) ?? 0n;
     yield { mark: markAt(place.kind === 'replay' && place.behind < now ? place.behind : now) };
     return place.kind === 'replay' ? yield* catchUp(place, pending, signal) : now;

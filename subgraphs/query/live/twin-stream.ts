@@ -3,6 +3,7 @@ import { emptyTwin, twinView, type TwinView } from '../../../backbone/devices/tw
 import type { TwinChange } from '../../../backbone/changes/change.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import type { JsonObject } from '../../../platform/database/storable.js';
+import { requireDevice } from '../consistency/existence.js';
 import { createConflatingChanges } from './pending-changes.js';
 import { createStream, type LiveOptions, type Stream } from './stream.js';
 
@@ -20,19 +21,25 @@ export function deviceTwinStream(
   { deviceId, since }: { readonly deviceId: string; readonly since?: string | null },
 ): Stream<DeviceTwinUpdate> {
   const device = { id: deviceId };
+  const requireSubject = (): Promise<void> => requireDevice(live, tenant, deviceId, 'deviceId');
   return createStream<'twin', DeviceTwinUpdate>(live, {
     name: 'deviceTwin',
     tenant,
     since,
     entity: 'twin',
     id: deviceId,
+    requireSubject,
     pending: createConflatingChanges,
     isState: true,
     tooOld: 'snapshot',
     payloadOf: ({ payload }) => ({ snapshot: false, device, twin: viewOf(payload) }),
     async snapshot() {
-      const { twin, seq } = await readTwin(live.sql, tenant, deviceId);
-      return { payloads: [{ snapshot: true, device, twin }], seq };
+      let { twin, seq } = await readTwin(live.sql, tenant, deviceId);
+      if (twin === undefined) {
+        await requireSubject();
+        ({ twin, seq } = await readTwin(live.sql, tenant, deviceId));
+      }
+      return { payloads: [{ snapshot: true, device, twin: twin ?? twinView(emptyTwin) }], seq };
     },
   });
 }
@@ -50,7 +57,7 @@ async function readTwin(
   sql: Sql,
   tenant: string,
   deviceId: string,
-): Promise<{ readonly twin: TwinView; readonly seq: bigint }> {
+): Promise<{ readonly twin: TwinView | undefined; readonly seq: bigint }> {
   // One statement, so that the twin and the clock are of one moment.
   const [row] = await sql.query<{ seq: bigint; document: TwinChange | null }>(
     `SELECT coalesce((SELECT seq FROM projections.change_clocks WHERE tenant = $1), 0) AS seq, t.document
@@ -58,5 +65,5 @@ async function readTwin(
     [tenant, deviceId],
   );
   const document = row?.document ?? undefined;
-  return { seq: row?.seq ?? 0n, twin: document === undefined ? twinView(emptyTwin) : viewOf(document) };
+  return { seq: row?.seq ?? 0n, twin: document && viewOf(document) };
 }

@@ -11,6 +11,8 @@ import type { RuleDefinition } from '../../../backbone/rules/definition.js';
 import { deviceRules, unwatched, watchDevice } from '../../../backbone/rules/watch-device.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import { FleetgraphError } from '../../../platform/errors.js';
+import { requireDevice } from '../consistency/existence.js';
+import type { ConsistencyOptions } from '../consistency/wait-for-event.js';
 
 /** `TestRuleInput` as GraphQL gives it. */
 export interface TestRuleInput {
@@ -42,12 +44,19 @@ interface Firing {
 const maxReadings = 50_000;
 const maxFirings = 1_000;
 
-/** Tests a rule. @throws FleetgraphError NOT_FOUND for a rule that is not there, BAD_USER_INPUT with the field at fault. */
-export async function testRule(sql: Sql, tenant: string, input: TestRuleInput, nowMs: number): Promise<RuleTest> {
+/** Tests a rule. @throws FleetgraphError NOT_FOUND for a rule or a device that is not there, BAD_USER_INPUT with the field at fault. */
+export async function testRule(
+  options: ConsistencyOptions,
+  tenant: string,
+  input: TestRuleInput,
+  nowMs: number,
+): Promise<RuleTest> {
+  const { sql } = options;
   const rule = await ruleOf(sql, tenant, input);
   const from = input.from.getTime();
   const to = Math.min(input.to?.getTime() ?? nowMs, nowMs);
   if (from >= to) throw bad('from', `must be before "to" (${new Date(to).toISOString()}) and in the past`);
+  await requireDevice(options, tenant, input.deviceId, 'input.deviceId');
   const readings = await readReadings(sql, tenant, input.deviceId, rule, from, to);
   if (readings.length > maxReadings)
     throw bad('from', `has more than ${maxReadings.toLocaleString('en')} readings behind it; test a shorter time`);

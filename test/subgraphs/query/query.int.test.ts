@@ -161,7 +161,11 @@ test('a token whose event does not come in time is answered with UNAVAILABLE, an
 test('pages through the event log newest first, each event once, while events are added', async () => {
   const tenant = newTenant();
   const ids: string[] = [];
-  for (let n = 0; n < 25; n += 1) ids.push((await side.register(tenant, `${tenant}-${n % 5}`)).id);
+  for (let n = 0; n < 25; n += 1) {
+    const deviceId = `${tenant}-${n % 5}`;
+    const data = { deviceId, name: deviceId, typeId: 'boiler', labels: {} };
+    ids.push((await side.event(tenant, 'io.fleetgraph.device.registered.v1', data)).id);
+  }
   interface Page {
     readonly events: {
       readonly edges: readonly { readonly node: { readonly id: string } }[];
@@ -193,7 +197,7 @@ test('pages through the event log newest first, each event once, while events ar
   while (more) {
     const { edges, pageInfo }: Page['events'] = await page(after);
     seen.push(...edges.map(({ node }) => node.id));
-    await side.register(tenant, `${tenant}-new`);
+    await side.register(tenant, `${tenant}-new-${seen.length}`);
     after = pageInfo.endCursor;
     more = pageInfo.hasNextPage;
   }

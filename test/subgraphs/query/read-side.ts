@@ -7,9 +7,11 @@ import { createPostgresBus } from '../../../backbone/bus/postgres/postgres-bus.j
 import { topicOptions, topics } from '../../../backbone/bus/topics.js';
 import type { DomainEventType, EventData } from '../../../backbone/events/catalogue.js';
 import { encode, makeEvent, type Event } from '../../../backbone/events/envelope.js';
+import { sqlOf } from '../../../platform/database/sql.js';
 import { readConfig, type Config } from '../../../platform/config/config.js';
 import type { Scope } from '../../../platform/identity/identity.js';
 import type { Role, ServiceRole } from '../../../platform/lifecycle/role.js';
+import { append } from '../../../backbone/store/event-store.js';
 import { createQueryRole } from '../../../subgraphs/query/query.js';
 import { createProjectorRole } from '../../../workers/projector/projector.js';
 import { createDatabase, silentLog, type TestDatabase } from '../../world/database.js';
@@ -62,6 +64,11 @@ export interface ReadSide extends AsyncDisposable {
   ): Promise<void>;
   presence(tenant: string, deviceId: string, online: boolean, session: number): Promise<void>;
   event<T extends DomainEventType>(tenant: string, type: T, data: EventData<T>): Promise<Event>;
+  /** The first event of a stream in the event store, as a mutation leaves it: nothing has published it yet. */
+  store<T extends DomainEventType>(tenant: string, stream: string, type: T, data: EventData<T>): Promise<Event>;
+  /** Publishes an event that is in the event store, as the relay does. */
+  relay(event: Event): Promise<Event>;
+  /** Registers a device: its event is in the event store, and on the bus. */
   register(
     tenant: string,
     deviceId: string,
@@ -182,31 +189,17 @@ export async function startReadSide(settings: Readonly<Record<string, string>> =
         }),
       );
     },
-    event: (tenant, type, data) =>
-      publish(
-        topics.events,
-        makeEvent({
-          source: '/test',
-          type,
-          subject:
-            'deviceId' in data
-              ? data.deviceId
-              : 'typeId' in data
-                ? data.typeId
-                : 'ruleId' in data
-                  ? data.ruleId
-                  : 'webhookId' in data
-                    ? data.webhookId
-                    : 'jobId' in data
-                      ? data.jobId
-                      : data.requestId,
-          tenant,
-          actor: 'tester',
-          data,
-        }) as Event,
-      ),
-    register: (tenant, deviceId, labels = {}, typeId = 'boiler') =>
-      side.event(tenant, 'io.fleetgraph.device.registered.v1', { deviceId, name: deviceId, typeId, labels }),
+    event: (tenant, type, data) => publish(topics.events, domainEvent(tenant, type, data)),
+    async store(tenant, stream, type, data) {
+      const event = domainEvent(tenant, type, data);
+      await append(sqlOf(database.pool), { tenant, stream, expectedRevision: 0, events: [event] });
+      return event;
+    },
+    relay: (event) => publish(topics.events, event),
+    async register(tenant, deviceId, labels = {}, typeId = 'boiler') {
+      const data = { deviceId, name: deviceId, typeId, labels };
+      return side.relay(await side.store(tenant, `device-${deviceId}`, 'io.fleetgraph.device.registered.v1', data));
+    },
     async [Symbol.asyncDispose]() {
       for (const client of clients) void client.dispose();
       await projector.stop();
@@ -216,4 +209,26 @@ export async function startReadSide(settings: Readonly<Record<string, string>> =
     },
   };
   return side;
+}
+
+function domainEvent<T extends DomainEventType>(tenant: string, type: T, data: EventData<T>): Event<DomainEventType> {
+  return makeEvent({
+    source: '/test',
+    type,
+    subject:
+      'deviceId' in data
+        ? data.deviceId
+        : 'typeId' in data
+          ? data.typeId
+          : 'ruleId' in data
+            ? data.ruleId
+            : 'webhookId' in data
+              ? data.webhookId
+              : 'jobId' in data
+                ? data.jobId
+                : data.requestId,
+    tenant,
+    actor: 'tester',
+    data,
+  }) as Event<DomainEventType>;
 }

@@ -20,14 +20,15 @@ test('command waits for one that was just sent, follows it and ends by itself', 
   const tenant = newTenant();
   const commandId = `${tenant}-command`;
   const deviceId = `${tenant}-device`;
-  const subscriber = await side.subscribe<CommandData>(tenant, commandQuery, { id: commandId });
-  await side.event(tenant, 'io.fleetgraph.command.requested.v1', {
+  const requested = await side.store(tenant, `command-${commandId}`, 'io.fleetgraph.command.requested.v1', {
     commandId,
     deviceId,
     name: 'setpoint',
     parameters: {},
     expiresAt: '2030-01-01T00:00:00Z',
   });
+  const subscriber = await side.subscribe<CommandData>(tenant, commandQuery, { id: commandId });
+  await side.relay(requested);
   await eventually(() => expect(subscriber.received).toHaveLength(1));
   await side.event(tenant, 'io.fleetgraph.command.sent.v1', { commandId, deviceId });
   await side.event(tenant, 'io.fleetgraph.command.succeeded.v1', { commandId, deviceId, result: 1 });

@@ -23,7 +23,7 @@ beforeAll(async () => {
   const metrics = createQueryMetrics(new Registry());
   feed = createChangeFeed({ sql, bus: side.bus, log: silentLog, metrics });
   await feed.start();
-  live = { sql, feed, metrics };
+  live = { sql, feed, metrics, timeoutMs: 5_000 };
 });
 afterAll(async () => {
   await feed.stop();

@@ -28,7 +28,7 @@ beforeAll(async () => {
   const metrics = createQueryMetrics(new Registry());
   feed = createChangeFeed({ sql, bus: side.bus, log: silentLog, metrics });
   await feed.start();
-  live = { sql, feed, metrics };
+  live = { sql, feed, metrics, timeoutMs: 5_000 };
 });
 afterAll(async () => {
   await feed.stop();
@@ -228,6 +228,7 @@ test('deviceStates of more devices than a page: each device once, then every lat
 
 test('leaving a stream that waits takes effect at once, and lets go of the feed', async () => {
   const tenant = newTenant();
+  await side.register(tenant, 'd');
   const stream = deviceStateStream(live, tenant, { deviceId: 'd' }).follow();
   await take(stream);
   const waiting = stream.next();

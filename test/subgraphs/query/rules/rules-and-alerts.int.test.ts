@@ -44,7 +44,7 @@ test('a rule is tested against history: when it would have fired, by time too, a
     { at: new Date(start + 4 * minute).toISOString(), recoveredAt: new Date(start + 5 * minute).toISOString() },
   ]);
   const foreign = await side.ask<Test>('globex', testRule, { input: { ...input, condition } });
-  expect(foreign.data?.testRule).toMatchObject({ readings: 0, firings: [] });
+  expect(foreign.errors).toMatchObject([{ extensions: { code: 'NOT_FOUND', field: 'input.deviceId' } }]);
 });
 
 test('a saved rule is tested by its id; what is wrong with a test is said with its field', async () => {
@@ -53,7 +53,9 @@ test('a saved rule is tested by its id; what is wrong with a test is said with i
     ...{ ruleId, version: 1, name: 'Hot', enabled: true, severity: 'WARNING', selector: {}, actions: [] },
     condition: { when: 'temperature > 80', terms: [] },
   });
-  const input = { deviceId: 'none', from: new Date(Date.now() - minute).toISOString() };
+  const deviceId = randomUUID();
+  await side.register('acme', deviceId);
+  const input = { deviceId, from: new Date(Date.now() - minute).toISOString() };
   await eventually(async () => {
     const { data } = await side.ask<Test>('acme', testRule, { input: { ...input, ruleId } });
     expect(data?.testRule).toMatchObject({ readings: 0, firings: [] });
@@ -61,6 +63,8 @@ test('a saved rule is tested by its id; what is wrong with a test is said with i
   const refusal = async (more: object) =>
     (await side.ask<Test>('acme', testRule, { input: { ...input, ...more } })).errors?.[0]?.extensions;
   expect(await refusal({ ruleId: 'none' })).toMatchObject({ code: 'NOT_FOUND', field: 'input.ruleId' });
+  const condition = { when: 'a > 1' };
+  expect(await refusal({ condition, deviceId: 'none' })).toMatchObject({ code: 'NOT_FOUND', field: 'input.deviceId' });
   expect(await refusal({})).toMatchObject({ code: 'BAD_USER_INPUT', field: 'input.ruleId' });
   expect(await refusal({ condition: { when: 'a >' } })).toMatchObject({ field: 'input.condition.when' });
 });
