@@ -10,12 +10,20 @@ import {
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { fastifyApolloDrainPlugin, fastifyApolloHandler } from '@as-integrations/fastify';
 import type { FastifyInstance } from 'fastify';
-import { defaultFieldResolver, isObjectType, parse, type GraphQLSchema } from 'graphql';
+import {
+  defaultFieldResolver,
+  isObjectType,
+  parse,
+  type GraphQLField,
+  type GraphQLFieldResolver,
+  type GraphQLSchema,
+} from 'graphql';
 import { FleetgraphError } from '../errors.js';
 import { isScope, type Scope } from '../identity/identity.js';
 import type { VerifyToken } from '../identity/verify-token.js';
 import type { Logger } from '../observability/logger.js';
 import type { RequestContext } from './context.js';
+import { emptyListCheck } from './empty-lists.js';
 import { graphqlErrorFormatter, presentable, toGraphQLError } from './errors.js';
 import { createLocalExecution, type ExecuteLocally } from './local-execution.js';
 import { requestContext } from './request-context.js';
@@ -27,13 +35,18 @@ type SchemaModule = Extract<
 /** Resolvers by type and field, as `buildSubgraphSchema` takes them; each subgraph's have its own context. */
 export type Resolvers = NonNullable<SchemaModule['resolvers']>;
 
-/** The executable schema. Every field of a root type must carry `@requiresScopes`; one that doesn't is a defect and throws. */
+/**
+ * The executable schema. Every field of a root type must carry `@requiresScopes`; one that doesn't is a defect and throws. Empty
+ * lists in arguments are refused (empty-lists.ts).
+ */
 export function createSubgraphSchema(typeDefs: string, resolvers: Resolvers): GraphQLSchema {
   const schema = buildSubgraphSchema([{ typeDefs: parse(typeDefs), resolvers }]);
   for (const type of Object.values(schema.getTypeMap())) {
     if (!isObjectType(type) || type.name.startsWith('__')) continue;
     const isRoot = ['Query', 'Mutation', 'Subscription'].includes(type.name);
     for (const field of Object.values(type.getFields())) {
+      // `_entities` is the gateway's.
+      if (!field.name.startsWith('_')) refuseEmptyLists(field as GraphQLField<unknown, RequestContext>);
       const required = requiredScopes(field.astNode?.directives ?? []);
       if (required === undefined) {
         if (isRoot && !field.name.startsWith('_'))
@@ -55,6 +68,20 @@ export function createSubgraphSchema(typeDefs: string, resolvers: Resolvers): Gr
     }
   }
   return schema;
+}
+
+/** A subscription's arguments are looked at when it begins, not for each of its events. */
+function refuseEmptyLists(field: GraphQLField<unknown, RequestContext>): void {
+  const check = emptyListCheck(field);
+  if (check === undefined) return;
+  const checked =
+    (then: GraphQLFieldResolver<unknown, RequestContext>): GraphQLFieldResolver<unknown, RequestContext> =>
+    (source, args: Record<string, unknown>, context, info) => {
+      check(args);
+      return then(source, args, context, info);
+    };
+  if (field.subscribe) field.subscribe = checked(field.subscribe);
+  else field.resolve = checked(field.resolve ?? defaultFieldResolver);
 }
 
 /** The scopes of `@requiresScopes(scopes: [[a, b], [c]])`: (a and b) or c. */

@@ -1,6 +1,7 @@
 /** The arguments of the mutations, checked: what comes out of here can be decided on and stored. */
-import { ruleSeverity } from '../../../backbone/rules/definition.js';
 import { domainEventTypes } from '../../../backbone/events/catalogue.js';
+import { unknownEventType } from '../../../backbone/events/event-type-input.js';
+import { readSeverities } from '../../../backbone/rules/severity-input.js';
 import { isStorableText } from '../../../platform/database/storable.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import { timeToLiveMs } from '../command/time-to-live.js';
@@ -92,20 +93,18 @@ function readEventTypes(types: readonly string[]): readonly string[] {
       ? domainEventTypes.some((candidate) => candidate.startsWith(type.slice(0, -1)))
       : domainEventTypes.some((candidate) => candidate === type);
     if (!known)
-      throw badInput(
+      throw unknownEventType(
         `input.eventTypes[${index}]`,
-        `is ${JSON.stringify(type.slice(0, 80))}, which no domain event has; write a type of docs/events.md, or the beginning of some and ".*", e.g. "io.fleetgraph.device.*"`,
+        type,
+        'or the beginning of some and ".*", e.g. "io.fleetgraph.device.*"',
       );
   });
   return [...new Set(types)];
 }
 
 function readAlertFilter(filter: AlertFilterInput | null | undefined): Pick<Webhook, 'ruleIds' | 'severities'> {
-  const { ruleIds, severities } = filter ?? {};
-  severities?.forEach((severity, index) => {
-    if (!ruleSeverity.safeParse(severity).success)
-      throw badInput(`input.alerts.severities[${index}]`, `must be one of ${ruleSeverity.options.join(', ')}`);
-  });
+  const { ruleIds } = filter ?? {};
+  const severities = filter?.severities && readSeverities(filter.severities, 'input.alerts.severities');
   return {
     ruleIds: readNames(ruleIds, 'input.alerts.ruleIds'),
     severities: readNames(severities, 'input.alerts.severities'),

@@ -8,6 +8,7 @@ import {
   type Connection,
   type PageArguments,
 } from '../../../platform/graphql/page.js';
+import { readFilterId } from '../../../platform/graphql/filter-id.js';
 import { readSelector, selectorConditions, type SelectorColumns } from '../../../backbone/devices/label-selector.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import type { Device } from './device.js';
@@ -111,6 +112,7 @@ function conditions(tenant: string, filter: DeviceFilter): { where: string; para
     parameters.push(value);
     all.push(condition(`$${parameters.length}`));
   };
+  readFilterId(filter.typeId, 'filter.typeId');
   // What can't be stored is nowhere: asking PostgreSQL for it would be an error.
   const texts = [filter.search, filter.typeId, ...(filter.labels ?? []).flatMap(({ key, value }) => [key, value])];
   if (texts.some((text) => typeof text === 'string' && !isStorableText(text))) all.push('false');

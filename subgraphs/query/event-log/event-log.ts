@@ -1,5 +1,7 @@
 /** The event log, newest first, by keyset over the tenant's change sequence. */
 import type { LoggedEvent } from '../../../backbone/changes/change.js';
+import { readEventTypes } from '../../../backbone/events/event-type-input.js';
+import { readFilterId } from '../../../platform/graphql/filter-id.js';
 import { decodeCursor, encodeCursor, pageSize, toConnection, type Connection } from '../../../platform/graphql/page.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import { FleetgraphError } from '../../../platform/errors.js';
@@ -19,7 +21,7 @@ interface EventNode extends LoggedEvent {
 
 const order = 'event-log';
 
-/** A page of the log. @throws FleetgraphError BAD_USER_INPUT for a page size or cursor that can't be. */
+/** A page of the log. @throws FleetgraphError BAD_USER_INPUT for a page size, a cursor, a type or a subject that can't be. */
 export async function readEventLog(
   sql: Sql,
   tenant: string,
@@ -50,8 +52,8 @@ export async function readEventLog(
     [
       tenant,
       before,
-      types ?? null,
-      subject ?? null,
+      types ? readEventTypes(types, 'filter.types') : null,
+      readFilterId(subject, 'filter.subject') ?? null,
       from ?? null,
       to ?? null,
       actor ?? null,

@@ -13,6 +13,7 @@ import {
 } from '../../../backbone/changes/time-series.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import { FleetgraphError } from '../../../platform/errors.js';
+import { readMetricName } from '../metric-name.js';
 import { chooseSpan, type SeriesRange, type Span } from './choose-span.js';
 import {
   mergeRollups,
@@ -59,7 +60,8 @@ export function parseHistoryRequest(
     );
   // Spans are aligned to the epoch, and nothing was measured before it.
   const clamp = (ms: number): EpochMicros => Math.max(0, ms) * microsOf.millisecond;
-  return { metric: args.metric, maxPoints, from: clamp(from), to: Math.max(clamp(to), 1) };
+  const metric = readMetricName(args.metric, 'metric');
+  return { metric, maxPoints, from: clamp(from), to: Math.max(clamp(to), 1) };
 }
 
 /** The series of each device, in the order of the ids. */

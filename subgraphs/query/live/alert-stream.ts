@@ -7,6 +7,9 @@ import {
   selectorMatcherById,
   type DeviceSelector,
 } from '../../../backbone/devices/label-selector.js';
+import type { RuleSeverity } from '../../../backbone/rules/definition.js';
+import { readSeverities } from '../../../backbone/rules/severity-input.js';
+import { readFilterId } from '../../../platform/graphql/filter-id.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import type { SnapshotPage } from './catch-up.js';
 import { createConflatingChanges } from './pending-changes.js';
@@ -29,21 +32,26 @@ export interface AlertStreamFilter {
   readonly selector?: unknown;
 }
 
-type SelectedFilter = AlertStreamFilter & { readonly selector: DeviceSelector };
+/** The conditions that there are, checked. */
+interface SelectedFilter {
+  readonly severity: readonly RuleSeverity[] | undefined;
+  readonly ruleId: string | undefined;
+  readonly deviceId: string | undefined;
+  readonly selector: DeviceSelector;
+}
 
 /** What selectors look at. */
 const selectorColumns = { id: 'a.device_id', typeId: 'd.type_id', hasLabel: labelsInJson('d.labels') };
 /** Alerts read at once for the snapshot. */
 const snapshotPage = 500;
 
+/** @throws FleetgraphError BAD_USER_INPUT with the condition that can't be. */
 export function alertStream(
   live: LiveOptions,
   tenant: string,
   { filter, since }: { readonly filter?: AlertStreamFilter | null; readonly since?: string | null },
 ): Stream<AlertUpdate> {
-  const given = filter?.selector;
-  const selector = given === null || given === undefined ? {} : readSelector(given, 'filter.selector');
-  const selected = { ...filter, selector };
+  const selected = readFilter(filter ?? {});
   const matches = matcherOf(selected);
   return createStream<'alert', AlertUpdate>(live, {
     name: 'alerts',
@@ -59,6 +67,15 @@ export function alertStream(
   });
 }
 
+function readFilter({ severity, ruleId, deviceId, selector }: AlertStreamFilter): SelectedFilter {
+  return {
+    severity: severity ? readSeverities(severity, 'filter.severity') : undefined,
+    ruleId: readFilterId(ruleId, 'filter.ruleId'),
+    deviceId: readFilterId(deviceId, 'filter.deviceId'),
+    selector: selector === null || selector === undefined ? {} : readSelector(selector, 'filter.selector'),
+  };
+}
+
 function updateOf({ id, status, acknowledged, count }: AlertDocument, snapshot: boolean): AlertUpdate {
   return { snapshot, status, acknowledged, count, alert: { id } };
 }
@@ -68,8 +85,8 @@ function matcherOf({ severity, ruleId, deviceId, selector }: SelectedFilter): (a
   const severities = severity ? new Set<string>(severity) : undefined;
   return (alert) =>
     (severities?.has(alert.severity) ?? true) &&
-    (ruleId === null || ruleId === undefined || alert.ruleId === ruleId) &&
-    (deviceId === null || deviceId === undefined || alert.deviceId === deviceId) &&
+    (ruleId === undefined || alert.ruleId === ruleId) &&
+    (deviceId === undefined || alert.deviceId === deviceId) &&
     selects(alert.deviceId, alert.device);
 }
 

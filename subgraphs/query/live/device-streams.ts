@@ -10,7 +10,9 @@ import {
 } from '../../../backbone/devices/label-selector.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import { FleetgraphError } from '../../../platform/errors.js';
+import { readFilterId } from '../../../platform/graphql/filter-id.js';
 import { requireDevice } from '../consistency/existence.js';
+import { readMetricNames } from '../metric-name.js';
 import {
   deviceStateColumns,
   unheardOf,
@@ -95,7 +97,7 @@ export function telemetryStream(
     throw new FleetgraphError('BAD_USER_INPUT', `Name at most ${maxMetrics} metrics, or none to get all.`, {
       field: 'metrics',
     });
-  const wanted = args.metrics ? new Set(args.metrics) : undefined;
+  const wanted = args.metrics ? new Set(readMetricNames(args.metrics, 'metrics')) : undefined;
   const isWanted = ({ metric }: { readonly metric: string }): boolean => wanted?.has(metric) ?? true;
   const device = { id: args.deviceId };
   return createStream<'device', TelemetryUpdate>(live, {
@@ -137,6 +139,8 @@ export function deviceStatesStream(
     throw new FleetgraphError('BAD_USER_INPUT', `Name at most ${maxDeviceIds} devices, or filter by type or labels.`, {
       field: 'filter.deviceIds',
     });
+  readFilterId(filter.typeId, 'filter.typeId');
+  filter.deviceIds?.forEach((id, index) => readFilterId(id, `filter.deviceIds[${index}]`));
   return createStream<'device', DeviceStateUpdate>(live, {
     name: 'deviceStates',
     tenant,

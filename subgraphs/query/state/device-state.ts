@@ -1,6 +1,7 @@
 /** State and presence of devices, as the projector last wrote them. */
 import type { Change, LatestMetrics } from '../../../backbone/changes/change.js';
 import type { Sql } from '../../../platform/database/sql.js';
+import { readMetricNames } from '../metric-name.js';
 
 /** What is known of a device; the types `DeviceState` and `Presence` of the graph are both made of it. */
 export interface DeviceView {
@@ -63,10 +64,10 @@ export interface MetricState {
   readonly at: Date;
 }
 
-/** The metrics by name, or those asked for in the order asked for. */
+/** The metrics by name, or those asked for in the order asked for. @throws FleetgraphError BAD_USER_INPUT for a name that can't be. */
 export function metricStates(metrics: LatestMetrics, names?: readonly string[] | null): readonly MetricState[] {
   // Own properties only: a metric may be called `constructor`.
-  const wanted = names ?? Object.keys(metrics).sort();
+  const wanted = names ? readMetricNames(names, 'names') : Object.keys(metrics).sort();
   return wanted.flatMap((name) => {
     const latest = Object.hasOwn(metrics, name) ? metrics[name] : undefined;
     return latest === undefined ? [] : [{ name, value: latest.value, at: new Date(latest.at) }];

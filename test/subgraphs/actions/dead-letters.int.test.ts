@@ -123,7 +123,7 @@ test('pages go through all letters once, and causes are counted', async () => {
 
 test.each([
   [{}, 'input'],
-  [{ ids: [], filter: {} }, 'input'],
+  [{ ids: ['x'], filter: {} }, 'input'],
   [{ ids: [] }, 'input.ids'],
   [{ ids: ['x'] }, 'input.ids[0]'],
   [{ filter: {} }, 'input.filter'],
