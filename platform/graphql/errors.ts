@@ -13,7 +13,6 @@ const requestFaults = new Set([
   'OPERATION_RESOLUTION_FAILURE',
   'PERSISTED_QUERY_NOT_FOUND',
   'PERSISTED_QUERY_NOT_SUPPORTED',
-  'BAD_USER_INPUT',
 ]);
 
 /** Any error as the FleetgraphError that the client is shown; undefined if it must not be shown. */
