@@ -79,8 +79,7 @@ function nameOf(steps: readonly Step[]): string {
 }
 
 /**
- * Arguments of the field that have `value` at the place, and else what must be there. `known` gives values by declaration, where any
- * would not do.
+ * Arguments of the field that have `value` at the place, and else what must be there and what `known` gives, by declaration.
  */
 export function argumentsWith(
   { parent, field, steps }: ArgumentPlace,
@@ -90,7 +89,12 @@ export function argumentsWith(
   const [name, ...rest] = steps;
   return Object.fromEntries(
     field.args
-      .filter((argument) => argument.name === name || isRequiredArgument(argument))
+      .filter(
+        (argument) =>
+          argument.name === name ||
+          isRequiredArgument(argument) ||
+          Object.hasOwn(known, `${parent}.${field.name}(${argument.name})`),
+      )
       .map((argument) => [
         argument.name,
         argument.name === name
@@ -113,7 +117,10 @@ function valueWith(
   if (!isInputObjectType(inner)) throw new Error(`There is no way into ${String(inner)}.`);
   return Object.fromEntries(
     Object.values(inner.getFields())
-      .filter((field) => field.name === step || isRequiredInputField(field))
+      .filter(
+        (field) =>
+          field.name === step || isRequiredInputField(field) || Object.hasOwn(known, `${inner.name}.${field.name}`),
+      )
       .map((field) => [
         field.name,
         field.name === step

@@ -178,5 +178,5 @@ function noSuchDevice(deviceId: string): FleetgraphError {
 }
 
 function noSuchCommand(id: string): FleetgraphError {
-  return new FleetgraphError('NOT_FOUND', `There is no command ${id}. Check the id.`);
+  return new FleetgraphError('NOT_FOUND', `There is no command ${id}. Check the id.`, { field: 'input.id' });
 }

@@ -210,7 +210,7 @@ export function createWebhookMutations(options: WebhookMutationsOptions) {
     /** Sends an event made for it, at once and once, whether or not the webhook is paused, and waits for the answer. */
     async test(caller: Caller, id: string): Promise<DeliveryReply> {
       const { event, claimed } = await inTransaction(pool, async (sql) => {
-        const before = await mustLock(sql, caller, id);
+        const before = await mustLock(sql, caller, id, 'id');
         const webhook = { ...before, revision: before.revision + 1, updatedAt: new Date() };
         await saveWebhook(sql, webhook);
         const made = eventOf(caller, webhook, { type: 'io.fleetgraph.webhook.tested.v1', data: { webhookId: id } });
@@ -262,9 +262,9 @@ interface Change extends Told {
   readonly webhook: Webhook;
 }
 
-async function mustLock(sql: Sql, caller: Caller, id: string): Promise<Webhook> {
+async function mustLock(sql: Sql, caller: Caller, id: string, field = 'input.id'): Promise<Webhook> {
   const webhook = isPossibleId(id) ? await lockWebhook(sql, caller.identity.tenant, id) : undefined;
-  if (webhook === undefined) throw noSuchWebhook(id);
+  if (webhook === undefined) throw noSuchWebhook(id, field);
   return webhook;
 }
 
@@ -301,12 +301,12 @@ function factsOf(webhook: Webhook) {
   };
 }
 
-function noSuchWebhook(id: string): FleetgraphError {
-  return new FleetgraphError('NOT_FOUND', `There is no webhook ${id}. Check the id.`, { field: 'input.id' });
+function noSuchWebhook(id: string, field = 'input.id'): FleetgraphError {
+  return new FleetgraphError('NOT_FOUND', `There is no webhook ${id}. Check the id.`, { field });
 }
 
 function noSuchDelivery(id: string): FleetgraphError {
   return new FleetgraphError('NOT_FOUND', `There is no delivery ${id}. The log keeps those of the last days.`, {
-    field: 'input.id',
+    field: 'id',
   });
 }
