@@ -34,7 +34,7 @@ export function createQueryMetrics(registry: Registry): QueryMetrics {
     }),
     consistencyWaits: new Counter({
       name: 'fleetgraph_query_consistency_waits_total',
-      help: 'Requests with a consistency token, by outcome: at_once, waited, timed_out.',
+      help: 'Waits for the event of a consistency token, or of what was made a moment ago, by outcome: at_once, waited, timed_out.',
       labelNames: ['outcome'],
       registers,
     }),
