@@ -1,5 +1,6 @@
 /** One request over HTTP and its answer, whole, within a time; tried once more, where it may be, if the way there broke. */
 import type { Dispatcher } from 'undici';
+import { decode } from './content-coding.js';
 
 export interface ExchangeRequest {
   readonly path: string;
@@ -25,7 +26,7 @@ export interface Cancellable<T> {
   readonly cancel: () => void;
 }
 
-/** A longer answer is given up: it would take the memory that others need. */
+/** A longer answer is given up, compressed or not: it would take the memory that others need. */
 const maxAnswerBytes = 67_108_864;
 
 export function exchange(client: Dispatcher, request: ExchangeRequest): Cancellable<Answer> {
@@ -53,6 +54,7 @@ export function exchange(client: Dispatcher, request: ExchangeRequest): Cancella
       attempts += 1;
       let status = 0;
       let cacheControl: string | undefined;
+      let coding: string | undefined;
       let size = 0;
       const chunks: Buffer[] = [];
       const { path, headers, body } = request;
@@ -65,8 +67,8 @@ export function exchange(client: Dispatcher, request: ExchangeRequest): Cancella
           },
           onResponseStart(_controller, code, headers) {
             status = code;
-            const given = headers['cache-control'];
-            cacheControl = Array.isArray(given) ? given.join(',') : given;
+            cacheControl = listIn(headers['cache-control']);
+            coding = listIn(headers['content-encoding']);
           },
           onResponseData(_controller, chunk) {
             size += chunk.length;
@@ -75,10 +77,14 @@ export function exchange(client: Dispatcher, request: ExchangeRequest): Cancella
           },
           onResponseEnd() {
             if (isOver || (isFromTheWay(status) && repeat())) return;
-            end();
             const [first] = chunks;
             const whole = chunks.length === 1 && first ? first : Buffer.concat(chunks);
-            resolve({ status, body: whole, cacheControl });
+            const answer = (body: Buffer): void => {
+              end();
+              resolve({ status, body, cacheControl });
+            };
+            if (coding === undefined) answer(whole);
+            else decode(whole, coding, maxAnswerBytes).then(answer, fail);
           },
           onResponseError(_controller, error) {
             if (!repeat()) fail(error);
@@ -94,6 +100,11 @@ export function exchange(client: Dispatcher, request: ExchangeRequest): Cancella
     send();
   });
   return { promise, cancel };
+}
+
+/** A header that is a list, and may be given on several lines. */
+function listIn(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header.join(',') : header;
 }
 
 /** Statuses that proxies answer with when what is behind them is away. */
