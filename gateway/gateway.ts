@@ -131,6 +131,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       const subgraphs = createSubgraphs({
         ...{ urls, metrics, log, timeoutMs: graph.subgraphTimeouts.allMs },
         timeoutsMs: graph.subgraphTimeouts.byNameMs,
+        compresses: graph.subgraphCompression,
         ...(options.local ? { local: options.local } : {}),
       });
       closeSubgraphs = subgraphs.close;

@@ -34,6 +34,7 @@ export const gatewaySettings = {
   // Longer than a subgraph waits for a consistency token (5 s) and PostgreSQL runs a statement for it.
   GATEWAY_SUBGRAPH_TIMEOUT_MS: timeouts.default('15000'),
   GATEWAY_SUBGRAPH_ERRORS: z.enum(['mask', 'show']).default('mask'),
+  GATEWAY_SUBGRAPH_COMPRESSION: flag.default(false),
   GATEWAY_MAX_BATCH: positiveInteger.default(1),
   GATEWAY_MAX_TOKENS: positiveInteger.default(15_000),
   GATEWAY_MAX_DEPTH: positiveInteger.default(15),
@@ -82,6 +83,8 @@ export interface GraphLimits {
   readonly subgraphTimeouts: SubgraphTimeouts;
   /** Whether clients are told what a subgraph says went wrong whatever it is, or only what has one of our codes. */
   readonly subgraphErrors: 'mask' | 'show';
+  /** Whether subgraphs are asked to compress what they answer. */
+  readonly subgraphCompression: boolean;
   /** Operations in one request; 1: no batches. */
   readonly batch: number;
   readonly tokens: number;
@@ -124,6 +127,7 @@ export function graphLimits(value: z.output<z.ZodObject<typeof gatewaySettings>>
     planningTimeoutMs: value.GATEWAY_PLANNING_TIMEOUT_MS,
     subgraphTimeouts: timeoutsIn(value.GATEWAY_SUBGRAPH_TIMEOUT_MS),
     subgraphErrors: value.GATEWAY_SUBGRAPH_ERRORS,
+    subgraphCompression: value.GATEWAY_SUBGRAPH_COMPRESSION,
     batch: value.GATEWAY_MAX_BATCH,
     tokens: value.GATEWAY_MAX_TOKENS,
     depth: value.GATEWAY_MAX_DEPTH,

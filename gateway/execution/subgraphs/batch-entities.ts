@@ -3,9 +3,9 @@
  * is one request for a thousand names. Fetches are put together when they ask the same subgraph for the same fields with the
  * authority of the same tenant and scopes; an entity that several of them name is asked for once.
  */
-import type { GraphQLFormattedError } from 'graphql';
 import type { GatewayContext } from '../../request-context.js';
 import { copyOf } from '../json.js';
+import type { SubgraphError } from './subgraph-error.js';
 import type { Subgraph, SubgraphRequest, SubgraphResponse, Subgraphs } from './subgraph.js';
 
 interface Waiting {
@@ -97,7 +97,7 @@ async function fetchTogether(subgraph: Subgraph, part: readonly Waiting[]): Prom
     const response = await subgraph.fetch({ ...request, representations: distinct });
     const given = new Set<number>();
     part.forEach((entry, index) => {
-      const share = shareOf(response, placesOf[index] ?? [], given);
+      const share = shareOf(response, { places: placesOf[index] ?? [], count: distinct.length, given });
       const { reader } = entry.request;
       entry.resolve(reader && share.data ? { ...share, data: reader.fromValues(share.data) } : share);
     });
@@ -106,12 +106,21 @@ async function fetchTogether(subgraph: Subgraph, part: readonly Waiting[]): Prom
   }
 }
 
-/** What of the response belongs to the entities in these places. @param given those that somebody has: others get copies */
-function shareOf(response: SubgraphResponse, places: readonly number[], given: Set<number>): SubgraphResponse {
+/**
+ * What of the response belongs to the entities in these places.
+ * @param count entities that were asked for
+ * @param given those that somebody has: others get copies
+ */
+function shareOf(
+  response: SubgraphResponse,
+  { places, count, given }: { readonly places: readonly number[]; readonly count: number; readonly given: Set<number> },
+): SubgraphResponse {
   const entities = response.data?.['_entities'] as readonly unknown[] | undefined;
-  const errors = (response.errors ?? []).flatMap((error): GraphQLFormattedError[] => {
+  const errors = (response.errors ?? []).flatMap((error): SubgraphError[] => {
     const [root, place, ...rest] = error.path ?? [];
     if (root !== '_entities' || typeof place !== 'number') return [error];
+    // Of no entity that was asked for: everybody is told of it, as of one without a place.
+    if (place >= count) return [{ ...error, path: ['_entities', ...rest] }];
     return places.flatMap((own, index) => (own === place ? [{ ...error, path: ['_entities', index, ...rest] }] : []));
   });
   const own = (place: number): unknown => {

@@ -8,9 +8,10 @@ import type { Logger } from '../../../platform/observability/logger.js';
 import { currentTraceparent } from '../../../platform/observability/trace-context.js';
 import type { GatewayMetrics } from '../../gateway-metrics.js';
 import { parseExactJson } from '../../../platform/json/exact-json.js';
-import { isObject } from '../json.js';
+import { isObject, type JsonObject } from '../json.js';
 import type { AnswerReader } from '../tape/answer-reader.js';
 import { exchange, type Answer, type Cancellable } from './exchange.js';
+import { acceptedCodings, UnknownCoding } from './content-coding.js';
 import { observeFetch } from './observe-fetch.js';
 import { authorityOf, untilAborted, type InFlight } from './in-flight.js';
 import {
@@ -20,13 +21,17 @@ import {
   type SubgraphRequest,
   type SubgraphResponse,
 } from './subgraph.js';
-import { unavailable } from './unavailable.js';
+import { errorsIn } from './subgraph-error.js';
+import { errorOfRefusal, refusalOf } from './subgraph-refusal.js';
+import { faulty, unavailable } from './unavailable.js';
 
 export interface HttpSubgraphOptions {
   readonly name: string;
   readonly url: string;
   /** Milliseconds that it has to answer, all attempts together. */
   readonly timeoutMs: number;
+  /** Whether it is asked to compress what it answers. */
+  readonly compresses: boolean;
   /** Undefined: every request goes out. */
   readonly inFlight: InFlight | undefined;
   readonly metrics: Pick<GatewayMetrics, 'fetchSeconds'>;
@@ -44,7 +49,7 @@ export interface HttpSubgraph extends Subgraph {
 const maxConnections = 256;
 
 export function createHttpSubgraph(options: HttpSubgraphOptions): HttpSubgraph {
-  const { name, timeoutMs, inFlight, log } = options;
+  const { name, timeoutMs, compresses, inFlight, log } = options;
   const url = new URL(options.url);
   const path = `${url.pathname}${url.search}`;
   const pool = new Pool(url.origin, { connections: maxConnections });
@@ -55,7 +60,7 @@ export function createHttpSubgraph(options: HttpSubgraphOptions): HttpSubgraph {
     // What is sent is begun at once, in the span, and names it.
     const promise = observeFetch(request, { name, seconds }, () => {
       const begun = exchange(pool, {
-        ...{ path, body, timeoutMs, headers: headersOf(request) },
+        ...{ path, body, timeoutMs, headers: headersOf(request, compresses) },
         mayRepeat: !request.operation.isMutation,
       });
       ({ cancel } = begun);
@@ -82,11 +87,21 @@ export function createHttpSubgraph(options: HttpSubgraphOptions): HttpSubgraph {
     name,
     async fetch(request) {
       try {
-        const response = responseIn(await ask(request), request.reader);
+        const answer = await ask(request);
+        const response = responseIn(answer, name, request.reader);
+        const refused = response.errors?.find(({ refusal }) => refusal !== undefined);
+        if (refused) {
+          const level = refused.refusal?.code === 'UNAVAILABLE' ? 'warn' : 'debug';
+          log[level](
+            { subgraph: name, status: answer.status, errors: response.errors },
+            'subgraph refuses the request',
+          );
+        }
         checkEntities(request, response);
         return response;
       } catch (error) {
         if (request.signal?.aborted === true || error instanceof GraphQLError) throw error;
+        if (error instanceof UnknownCoding) throw faulty(name, error);
         log.warn({ subgraph: name, err: error }, 'subgraph does not answer');
         throw unavailable(name);
       }
@@ -96,8 +111,9 @@ export function createHttpSubgraph(options: HttpSubgraphOptions): HttpSubgraph {
   };
 }
 
-function headersOf({ context }: SubgraphRequest): string[] {
+function headersOf({ context }: SubgraphRequest, compresses: boolean): string[] {
   const headers = ['content-type', 'application/json', 'accept', 'application/json'];
+  if (compresses) headers.push('accept-encoding', acceptedCodings);
   const traceparent = currentTraceparent();
   // A health check of the gateway has no context.
   const { forwarded = {} } = context as Partial<SubgraphRequest['context']>;
@@ -108,35 +124,41 @@ function headersOf({ context }: SubgraphRequest): string[] {
 }
 
 /** @throws GraphQLError or Error if there is no answer in it. */
-function responseIn({ status, body: bytes, cacheControl }: Answer, reader: AnswerReader | undefined): SubgraphResponse {
+function responseIn(
+  { status, body: bytes, cacheControl }: Answer,
+  subgraph: string,
+  reader: AnswerReader | undefined,
+): SubgraphResponse {
   const isGood = status >= 200 && status < 300;
   const read = isGood ? reader?.fromBytes(bytes) : undefined;
   if (read) return { data: read, ...(cacheControl === undefined ? {} : { cacheControl }) };
   const text = bytes.toString();
   let body: unknown;
   try {
-    body = parseExactJson(text);
+    body = parseExactJson(withoutByteOrderMark(text));
   } catch (error) {
     if (isGood) throw new Error(`The answer is no JSON: ${text.slice(0, 200)}`, { cause: error });
   }
+  const refusal = refusalOf(status, subgraph);
   // Also a request that was refused may say why.
   if (isObject(body) && isResponse(body)) {
-    const { data, errors } = body as SubgraphResponse;
+    const { data, errors } = body as { readonly data?: JsonObject | null; readonly errors?: readonly unknown[] | null };
     return {
       ...(data === undefined ? {} : { data: data && reader ? reader.fromValues(data) : data }),
-      ...(errors ? { errors } : {}),
+      ...(errors ? { errors: errorsIn(errors, subgraph, refusal) } : {}),
       ...(cacheControl === undefined ? {} : { cacheControl }),
     };
   }
-  if (status === 401)
-    throw new GraphQLError('The subgraph asks for a good token.', { extensions: { code: 'UNAUTHENTICATED' } });
-  if (status === 403) throw new GraphQLError('The subgraph refuses the token.', { extensions: { code: 'FORBIDDEN' } });
+  if (refusal && refusal.code !== 'UNAVAILABLE') throw errorOfRefusal(refusal);
   throw new Error(`The answer (${status}) is no GraphQL response: ${text.slice(0, 200)}`);
 }
 
+/** RFC 8259 (8.1): a reader may ignore it. */
+function withoutByteOrderMark(text: string): string {
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}
+
 function isResponse({ data, errors }: Readonly<Record<string, unknown>>): boolean {
-  const hasErrors = Array.isArray(errors) && errors.length > 0 && errors.every(isObject);
-  if (errors !== undefined && errors !== null && !hasErrors && !(Array.isArray(errors) && errors.length === 0))
-    return false;
-  return isObject(data) || ((data === null || data === undefined) && hasErrors);
+  if (errors !== undefined && errors !== null && !Array.isArray(errors)) return false;
+  return isObject(data) || ((data === null || data === undefined) && Array.isArray(errors) && errors.length > 0);
 }

@@ -1,17 +1,20 @@
 /** What the executor asks of a subgraph, wherever that is: over HTTP, or in this process. */
 import type { FetchNode } from '@apollo/query-planner';
-import { OperationTypeNode, type GraphQLFormattedError } from 'graphql';
+import { OperationTypeNode } from 'graphql';
 import type { GatewayContext } from '../../request-context.js';
 import type { CancelSignal } from '../cancellation.js';
 import type { JsonObject } from '../json.js';
+import type { SubgraphError } from './subgraph-error.js';
 import type { AnswerReader } from '../tape/answer-reader.js';
 
 export interface Subgraph {
   readonly name: string;
   /**
-   * The answer, whose data the caller may change; with as many entities as were asked for, or an error in their place.
-   * @throws GraphQLError without a path: UNAVAILABLE if there is no answer, UNAUTHENTICATED or FORBIDDEN if the subgraph lets
-   * nobody in with this token; what the signal was aborted with.
+   * The answer, whose data the caller may change; with as many entities as were asked for, or an
+   * error in their place.
+   * @throws GraphQLError without a path: UNAVAILABLE if there is no answer, UNAUTHENTICATED or
+   * FORBIDDEN if the subgraph lets nobody in with this token, RATE_LIMITED if it takes no more;
+   * INTERNAL_SERVER_ERROR if its answers can't be read at all; what the signal was aborted with.
    */
   fetch(request: SubgraphRequest): Promise<SubgraphResponse>;
 }
@@ -30,7 +33,7 @@ export interface SubgraphRequest {
 
 export interface SubgraphResponse {
   readonly data?: JsonObject | null;
-  readonly errors?: readonly GraphQLFormattedError[];
+  readonly errors?: readonly SubgraphError[];
   /** How long it may be kept, in the words of the HTTP header; undefined if nothing was said. */
   readonly cacheControl?: string;
 }

@@ -27,6 +27,8 @@ export function createSubgraphs(options: {
   readonly timeoutMs?: number;
   /** Of those that have another one, by their names. */
   readonly timeoutsMs?: Readonly<Record<string, number>>;
+  /** Whether they are asked to compress what they answer (default: false). */
+  readonly compresses?: boolean;
   /** Whether those who ask for the same at the same time share the answer (default: true). */
   readonly shares?: boolean;
 }): RunningSubgraphs {
@@ -50,7 +52,8 @@ export function createSubgraphs(options: {
       const url = urls[name];
       if (url === undefined)
         throw new Error(`The supergraph has a subgraph "${name}", whose address the gateway was not given.`);
-      const made = createMovingSubgraph({ name, url, timeoutMs, inFlight, metrics, log });
+      const compresses = options.compresses ?? false;
+      const made = createMovingSubgraph({ name, url, timeoutMs, compresses, inFlight, metrics, log });
       known.set(name, made);
       overHttp.push(made);
       return made;

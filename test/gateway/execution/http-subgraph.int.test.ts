@@ -1,6 +1,7 @@
 /** What becomes of a fetch when its subgraph hangs, answers nonsense, or is not there; and what goes over the wire at all. */
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { Registry } from 'prom-client';
 import { afterEach, expect, test } from 'vitest';
 import type { Subgraph, SubgraphRequest } from '../../../gateway/execution/subgraphs/subgraph.js';
@@ -26,9 +27,9 @@ async function serve(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/graphql`;
 }
 
-function subgraphAt(url: string, timeoutMs = 5_000): Subgraph {
+function subgraphAt(url: string, timeoutMs = 5_000, compresses = false): Subgraph {
   const metrics = createGatewayMetrics(new Registry());
-  const subgraphs = createSubgraphs({ urls: { device: () => url }, metrics, log: silentLog, timeoutMs });
+  const subgraphs = createSubgraphs({ urls: { device: () => url }, metrics, log: silentLog, timeoutMs, compresses });
   opened.push(subgraphs);
   return subgraphs.of('device');
 }
@@ -119,6 +120,97 @@ test('nobody there is UNAVAILABLE', async () => {
 test('a token that the subgraph refuses stays UNAUTHENTICATED, also without a reason', async () => {
   const url = await serve((_request, response) => void response.writeHead(401).end('{}'));
   await expect(fetchFrom(url)).rejects.toMatchObject({ extensions: { code: 'UNAUTHENTICATED' } });
+});
+
+test('one that takes no more requests is RATE_LIMITED, also without a reason', async () => {
+  const url = await serve((_request, response) => void response.writeHead(429).end('slow down'));
+  await expect(fetchFrom(url)).rejects.toMatchObject({ extensions: { code: 'RATE_LIMITED' } });
+});
+
+const compressed =
+  (coding: string, bytes: Buffer): RequestListener =>
+  (_request, response) =>
+    void response.writeHead(200, { 'content-encoding': coding }).end(bytes);
+const text = '{"data":{"device":{"id":"d"}}}';
+
+test.each<[string, Buffer]>([
+  ['gzip', gzipSync(text)],
+  ['br', brotliCompressSync(text)],
+  ['deflate', deflateSync(text)],
+  ['gzip, br', brotliCompressSync(gzipSync(text))],
+  ['identity', Buffer.from(text)],
+])('an answer in the coding %s is read, though nobody asked for it', async (coding, bytes) => {
+  let asked: string | string[] | undefined = 'nothing';
+  const url = await serve((incoming, response) => {
+    asked = incoming.headers['accept-encoding'];
+    compressed(coding, bytes)(incoming, response);
+  });
+  expect((await fetchFrom(url)).data).toEqual({ device: { id: 'd' } });
+  expect(asked).toBeUndefined();
+});
+
+test('a subgraph is asked to compress where the gateway is set to', async () => {
+  const url = await serve((incoming, response) => {
+    const isAsked = incoming.headers['accept-encoding'] === 'gzip, br, deflate';
+    (isAsked ? compressed('br', brotliCompressSync(text)) : good)(incoming, response);
+  });
+  expect((await subgraphAt(url, 5_000, true).fetch(request())).data).toEqual({ device: { id: 'd' } });
+});
+
+test('a coding that the gateway does not read is a fault of the subgraph: asking again would not help', async () => {
+  const url = await serve(compressed('zstd', Buffer.from(text)));
+  await expect(fetchFrom(url)).rejects.toMatchObject({
+    message: expect.stringContaining('content-encoding "zstd"') as string,
+    extensions: { code: 'INTERNAL_SERVER_ERROR', serviceName: 'device' },
+  });
+});
+
+test('an answer that would inflate beyond what an answer may be long is given up', async () => {
+  const url = await serve(compressed('gzip', gzipSync(Buffer.alloc(70_000_000, ' '))));
+  await expect(fetchFrom(url)).rejects.toMatchObject(unavailable);
+});
+
+test('a byte order mark before the JSON is passed over', async () => {
+  const url = await serve((_request, response) => void response.end(`\ufeff${text}`));
+  expect((await fetchFrom(url)).data).toEqual({ device: { id: 'd' } });
+});
+
+test('errors are read as errors, whatever they are', async () => {
+  const errors = [
+    5,
+    null,
+    { message: 7, path: [{}, null, 'zzz', 1.5], extensions: 'none', locations: [1, { line: 1, column: 2 }] },
+    { message: 'whole', path: ['device', 0, 'id'], extensions: { code: 'X' } },
+  ];
+  const url = await serve(
+    (_request, response) => void response.end(JSON.stringify({ data: { device: null }, errors })),
+  );
+  expect((await fetchFrom(url)).errors).toEqual([
+    { message: 'The subgraph "device" failed.' },
+    { message: 'The subgraph "device" failed.' },
+    { message: 'The subgraph "device" failed.', locations: [{ line: 1, column: 2 }] },
+    { message: 'whole', path: ['device', 0, 'id'], extensions: { code: 'X' } },
+  ]);
+});
+
+test.each([
+  [401, 'UNAUTHENTICATED'],
+  [403, 'FORBIDDEN'],
+  [429, 'RATE_LIMITED'],
+  [502, 'UNAVAILABLE'],
+  [503, 'UNAVAILABLE'],
+  [504, 'UNAVAILABLE'],
+  [400, undefined],
+  [500, undefined],
+])('errors without a code that clients know mean what the status %i says', async (status, code) => {
+  const errors = [
+    { message: 'no code' },
+    { message: 'of a library', extensions: { code: 'INTERNAL_SERVER_ERROR' } },
+    { message: 'ours', extensions: { code: 'NOT_FOUND' } },
+  ];
+  const url = await serve((_request, response) => void response.writeHead(status).end(JSON.stringify({ errors })));
+  const answered = (await fetchFrom(url)).errors ?? [];
+  expect(answered.map(({ refusal }) => refusal?.code)).toEqual([code, code, undefined]);
 });
 
 test('a request that is refused with a reason is answered with that', async () => {
