@@ -13,11 +13,14 @@ export interface SubgraphError extends GraphQLFormattedError {
   readonly refusal?: Refusal;
 }
 
+/** Of an answer that has very many, so many are told. */
+const maxErrors = 1_000;
+
 /**
  * @param refusal what the status of the answer says, for those without a code that clients know.
  */
 export function errorsIn(given: readonly unknown[], subgraph: string, refusal?: Refusal): SubgraphError[] {
-  return given.map((each) => {
+  const errors = given.slice(0, maxErrors).map((each): SubgraphError => {
     const error = isObject(each) ? each : {};
     const { message, path, locations, extensions } = error;
     return {
@@ -28,6 +31,8 @@ export function errorsIn(given: readonly unknown[], subgraph: string, refusal?: 
       ...(refusal === undefined || hasKnownCode(extensions) ? {} : { refusal }),
     };
   });
+  const more = given.length - errors.length;
+  return more > 0 ? [...errors, { message: `The subgraph "${subgraph}" told ${more} more errors.` }] : errors;
 }
 
 /**

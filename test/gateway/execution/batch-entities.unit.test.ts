@@ -73,6 +73,15 @@ test('an error of an entity comes to those who asked for it, at its place; one o
   expect(two?.data).toEqual({ _entities: [{ name: 'c' }, null] });
 });
 
+test('an error with the index of no entity is told to all who asked, as one without a place', async () => {
+  const { batched } = world((ids) => ({
+    ...named(ids),
+    errors: [{ message: 'lost', path: ['_entities', 9, 'name'] }],
+  }));
+  const answers = await Promise.all(['a', 'b'].map((id) => batched.fetch(request([device(id)]))));
+  for (const { errors } of answers) expect(errors).toEqual([{ message: 'lost', path: ['_entities', 'name'] }]);
+});
+
 test('a request that fails fails all who are in it, and no other', async () => {
   let fails = true;
   const { batched } = world((ids) => {

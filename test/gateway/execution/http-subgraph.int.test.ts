@@ -193,6 +193,14 @@ test('errors are read as errors, whatever they are', async () => {
   ]);
 });
 
+test('of very many errors the first are read, and how many more there are is told', async () => {
+  const errors = Array.from({ length: 1_500 }, () => ({ message: 'one of many' }));
+  const url = await serve((_request, response) => void response.end(JSON.stringify({ errors })));
+  const answered = (await fetchFrom(url)).errors ?? [];
+  expect(answered).toHaveLength(1_001);
+  expect(answered.at(-1)?.message).toBe('The subgraph "device" told 500 more errors.');
+});
+
 test.each([
   [401, 'UNAUTHENTICATED'],
   [403, 'FORBIDDEN'],
