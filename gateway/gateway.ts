@@ -21,7 +21,7 @@ import { addAuthRoutes } from './auth-routes.js';
 import { addExplorerRoutes } from './explorer/explorer-routes.js';
 import { createExecutor } from './execution/executor.js';
 import { createResponseCache } from './execution/response-cache.js';
-import { withErrorsOfSubgraphs } from './execution/subgraphs/errors-of-subgraphs.js';
+import { namingSubgraphs, withErrorsOfSubgraphs } from './execution/subgraphs/errors-of-subgraphs.js';
 import { createSubgraphs } from './execution/subgraphs/subgraphs.js';
 import { cacheObserver, createGatewayMetrics } from './gateway-metrics.js';
 import { createGuards } from './guards/guards.js';
@@ -125,7 +125,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       const upstreams = createUpstreams({ urls, log });
       closeUpstreams = upstreams.close;
       const { graph } = config;
-      const masking = graphqlErrorFormatter(log);
+      const masking = namingSubgraphs(graphqlErrorFormatter(log));
       const format = graph.subgraphErrors === 'show' ? withErrorsOfSubgraphs(masking) : masking;
       const formatError = graph.introspection ? format : withoutSuggestions(format);
       const subgraphs = createSubgraphs({

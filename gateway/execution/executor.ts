@@ -28,7 +28,8 @@ import { compilePlan } from './plan/compile-plan.js';
 import { refuseUnsupported } from './refuse-unsupported.js';
 import { compileResponse, type Respond } from './response/respond.js';
 import type { Restriction } from './restriction.js';
-import { isExplained, type Failure, type Run, type Step } from './run.js';
+import { createFailurePlaces, type PlacedFailure } from './response/failure-places.js';
+import type { Run, Step } from './run.js';
 import { authorityOf, type InFlight } from './subgraphs/in-flight.js';
 import { createTapePool } from './tape/tape.js';
 import type { Subgraphs } from './subgraphs/subgraph.js';
@@ -187,25 +188,37 @@ export function createExecutor(options: ExecutorOptions): Executor {
   };
 }
 
-/** The text, and the errors of the subgraphs with those of the answer that they don't explain. */
+/**
+ * The text, and the errors: each failure in the places where something is missing because of it,
+ * and what is wrong besides.
+ */
 export function outcomeOf(
   { tape, data, variables, given, failures }: Run,
   respond: Respond,
   formatError: FormatError,
 ): ExecutionOutcome {
+  const places = failures.length > 0 ? createFailurePlaces(failures) : undefined;
   let response: ReturnType<Respond>;
   try {
-    response = respond(tape, data, variables, given);
+    response = respond(tape, data, variables, given, places);
   } catch (error) {
     const formatted = error instanceof GraphQLError ? error.toJSON() : { message: messageOf(error) };
     return { body: Buffer.from('{"data":null}'), errors: [formatError(formatted, error)] };
   }
-  if (failures.length === 0 && response.errors.length === 0) return { body: response.body, errors: noErrors };
-  const all: Failure[] = [
-    ...failures,
-    ...response.errors
-      .filter(({ path = [] }) => !isExplained(path, failures))
-      .map((cause) => ({ error: cause.toJSON(), cause })),
-  ];
-  return { body: response.body, errors: all.map(({ error, cause }) => formatError(error, cause)) };
+  if (!places && response.errors.length === 0) return { body: response.body, errors: noErrors };
+  return {
+    body: response.body,
+    errors: [
+      ...(places?.all() ?? []).flatMap((placed) => errorsOf(placed, formatError)),
+      ...response.errors.map((error) => formatError(error.toJSON(), error)),
+    ],
+  };
+}
+
+/** Formatted, and logged, once: in all of its places it is the same error. */
+function errorsOf({ failure, paths }: PlacedFailure, formatError: FormatError): GraphQLFormattedError[] {
+  const { error, cause } = failure;
+  const [first, ...others] = paths;
+  const formatted = formatError(first ? { ...error, path: first } : error, cause);
+  return [formatted, ...others.map((path) => ({ ...formatted, path }))];
 }

@@ -9,7 +9,10 @@ import { namesInPlan, withRoom } from '../execution/plan/plan-names.js';
 import { answerShape } from '../execution/tape/answer-shape.js';
 import { compileRewrites, type Rewrite } from '../execution/plan/rewrites.js';
 import { compileResponse, type Respond } from '../execution/response/respond.js';
-import type { Run, Step } from '../execution/run.js';
+import type { JsonObject } from '../execution/json.js';
+import { failuresOfData } from '../execution/plan/fetch-failures.js';
+import type { Failure, Run, Step } from '../execution/run.js';
+import { errorsIn } from '../execution/subgraphs/subgraph-error.js';
 import { batchEntities } from '../execution/subgraphs/batch-entities.js';
 import type { Subgraphs } from '../execution/subgraphs/subgraph.js';
 import { clientNames } from '../supergraph/separate-names.js';
@@ -58,12 +61,10 @@ export function createEventExecutor(options: { subgraphs: Subgraphs; formatError
     rewrite?.(tree);
     const run: Run = {
       ...{ data: tree, tape, variables, given: variables, context, signal: undefined },
-      failures: errors.map(({ message, path, extensions }) => {
-        const error = { message, ...(path ? { path } : {}), ...(extensions ? { extensions } : {}) };
-        return { error, cause: error };
-      }),
+      failures: [],
       ...{ isReadOnly: true, entityRequests: new Map() },
     };
+    if (errors.length > 0) run.failures.push(...failuresOfEvent(errors, plan, run.data));
     const write = (): Buffer => {
       const outcome = outcomeOf(run, respond, options.formatError);
       tapes.give(tape);
@@ -72,4 +73,14 @@ export function createEventExecutor(options: { subgraphs: Subgraphs; formatError
     const pending = step(run);
     return pending ? pending.then(write) : write();
   };
+}
+
+/** What the subgraph says went wrong with the event itself. */
+function failuresOfEvent(
+  errors: readonly unknown[],
+  { primary, dataNames }: SubscriptionPlan,
+  data: JsonObject,
+): Failure[] {
+  const fetch = { subgraph: primary.serviceName, fetched: primary, clientNames: clientNames(dataNames) };
+  return failuresOfData(errorsIn(errors, primary.serviceName), fetch, [data]);
 }

@@ -1,6 +1,5 @@
 /** Entities that one execution has asked a subgraph for, and where in the answer each is. */
-import type { GraphQLFormattedError } from 'graphql';
-import type { JsonObject } from '../json.js';
+import type { SubgraphError } from '../subgraphs/subgraph-error.js';
 
 /** Entities that were asked for together. */
 export interface EntityBatch {
@@ -12,8 +11,8 @@ export interface EntityBatch {
 
 export interface EntityAnswer {
   /** In the order of the texts; empty if an error came in the place of all. */
-  readonly entities: readonly (JsonObject | null)[];
-  readonly errors: readonly GraphQLFormattedError[];
+  readonly entities: readonly unknown[];
+  readonly errors: readonly SubgraphError[];
 }
 
 /** Where the answer about an entity is. */

@@ -2,7 +2,7 @@
  * What one execution asks a subgraph about entities. A plan has the same question at several places: what is asked in one turn
  * goes out together, and an entity that has been asked for is not asked for again, as long as nothing is written.
  */
-import type { JsonObject } from '../json.js';
+import { isObject } from '../json.js';
 import type { Run } from '../run.js';
 import type { EntityAnswer, EntityBatch, Slot, Table } from './entity-batch.js';
 import type { Subgraph, SubgraphOperation } from '../subgraphs/subgraph.js';
@@ -67,11 +67,11 @@ async function fetchBatch(
     reader: readerFor(tape),
   });
   cachePolicy?.restrict(cacheControl);
-  const entities = (data?.['_entities'] ?? []) as readonly (JsonObject | null)[];
+  const entities = (data?.['_entities'] ?? []) as readonly unknown[];
   if (rewriteOutput)
     entities.forEach((entity, index) => {
       // A subgraph is not asked for the type where it is known; rewrites ask for it.
-      if (entity) entity['__typename'] ??= typenames[index];
+      if (isObject(entity)) entity['__typename'] ??= typenames[index];
       rewriteOutput(entity);
     });
   return { entities, errors: errors ?? [] };

@@ -6,16 +6,23 @@ import { parse, print, visit, type GraphQLSchema } from 'graphql';
 import { FleetgraphError } from '../../../platform/errors.js';
 import type { AdaptedFetch } from '../../supergraph/adapt-plan.js';
 import { exactJson } from '../../../platform/json/exact-json.js';
-import { copyOf, type JsonObject } from '../json.js';
-import type { Failure, Run, Step } from '../run.js';
+import { copyOf, isObject, type JsonObject } from '../json.js';
+import type { Run, Step } from '../run.js';
 import { subgraphOperation, type Subgraph, type SubgraphOperation, type Subgraphs } from '../subgraphs/subgraph.js';
 import { compileAnswerReader, type ReaderFor } from '../tape/answer-reader.js';
 import { answerShape } from '../tape/answer-shape.js';
 import { compileJoin, type Join } from './compile-join.js';
 import { compileContextValues } from './context-values.js';
-import type { EntityAnswer, EntityBatch, Slot } from './entity-batch.js';
+import type { EntityBatch, Slot } from './entity-batch.js';
 import { askForEntities, type Question } from './entity-requests.js';
-import { failureOfFetch, failuresOf } from './fetch-failures.js';
+import {
+  failureOfFetch,
+  failureOfMisfits,
+  failuresOfData,
+  failuresOfDependents,
+  failuresOfEntities,
+  type FailedFetch,
+} from './fetch-failures.js';
 import { compileCollector, placesAt, type ResponsePath } from './flatten-path.js';
 import { abstractTypesOf, merge, type AbstractTypes } from './merge.js';
 import { namesAt, withRoom, type PlanNames } from './plan-names.js';
@@ -83,6 +90,7 @@ function compileEntities(fetch: Fetch, tools: PlanTools): EntityStep {
   return (run, entities) => {
     const representations = represent(run.tape, entities, run.failures.length === 0);
     const { texts, places } = representations;
+    noteDependents(entityFetch, run, entities, representations);
     const asked = texts.length === 0 ? undefined : fetchEntities(entityFetch, run, entities, representations, '');
     const left = askAlone ? entities.filter((_entity, index) => places[index] === -1) : [];
     const askedAlone = left.length === 0 ? undefined : askAlone?.(run, left);
@@ -166,6 +174,7 @@ function fetchInContext(
     });
     const pending = [...groups].flatMap(([values, group]) => {
       const representations = represent(run.tape, group, run.failures.length === 0);
+      noteDependents(fetch, run, group, representations);
       return representations.texts.length === 0 ? [] : [fetchEntities(fetch, run, group, representations, values)];
     });
     return pending.length === 0 ? undefined : Promise.all(pending).then(() => undefined);
@@ -183,17 +192,12 @@ async function fetchData(fetch: Fetch, run: Run, targets: readonly JsonObject[])
       reader: fetch.readerFor(run.tape),
     });
     run.cachePolicy?.restrict(cacheControl);
-    if (errors)
-      run.failures.push(
-        ...failuresOf(errors, { ...describe(fetch), isOfEntities: false }, () =>
-          placesAt(run.data, fetch.path).map(({ path }) => path),
-        ),
-      );
+    if (errors) run.failures.push(...failuresOfData(errors, describe(fetch), targets));
     if (!data) return;
     fetch.rewriteOutput?.(data);
     for (const target of targets) merge(target, data, fetch.abstractTypes);
   } catch (error) {
-    run.failures.push(failureOfFetch(error, fetch));
+    run.failures.push(failureOfFetch(error, describe(fetch), targets));
   }
 }
 
@@ -208,46 +212,61 @@ async function fetchEntities(
   const { places } = representations;
   for (const batch of new Set(slots.map((slot) => slot.batch))) {
     try {
-      const answer = await batch.answer;
-      if (answer.errors.length > 0)
-        run.failures.push(...entityFailures(fetch, run, entities, places, slots, batch, answer));
+      const { entities: given, errors } = await batch.answer;
+      if (errors.length > 0) {
+        const asked = entitiesByIndex(entities, places, slots, batch);
+        const at = (index: number) => (index < batch.texts.length ? (asked.get(index) ?? []) : undefined);
+        run.failures.push(...failuresOfEntities(errors, describe(fetch), [...asked.values()].flat(), at));
+      }
+      const misfits: JsonObject[] = [];
       for (let index = 0; index < entities.length; index += 1) {
         const slot = slots[places[index] as number];
         if (slot?.batch !== batch) continue;
-        const given = answer.entities[slot.index];
-        if (typeof given !== 'object' || given === null) continue;
-        fetch.join(entities[index] as JsonObject, slot.owner === fetch ? given : copyOf(given));
+        const entity: unknown = given[slot.index];
+        if (entity === null || entity === undefined) continue;
+        const target = entities[index] as JsonObject;
+        if (!isObject(entity)) misfits.push(target);
+        else fetch.join(target, slot.owner === fetch ? entity : copyOf(entity));
       }
+      if (misfits.length > 0) run.failures.push(failureOfMisfits(describe(fetch), misfits));
     } catch (error) {
-      run.failures.push(failureOfFetch(error, fetch));
+      const asked = entitiesByIndex(entities, places, slots, batch);
+      run.failures.push(failureOfFetch(error, describe(fetch), [...asked.values()].flat()));
     }
   }
 }
 
-function entityFailures(
-  fetch: EntityFetch,
-  run: Run,
+/**
+ * The fetch's entities that were asked for with the batch, by their index in it: one may be in many
+ * places.
+ */
+function entitiesByIndex(
   entities: readonly JsonObject[],
   places: readonly number[],
   slots: readonly Slot[],
   batch: EntityBatch,
-  { errors }: EntityAnswer,
-): Failure[] {
-  // Those of entities that another fetch asked for are for that to tell.
-  const own = errors.filter(({ path }) => {
-    const at = path?.[1];
-    return typeof at !== 'number' || slots.some((slot) => slot.batch === batch && slot.index === at);
+): Map<number, JsonObject[]> {
+  const found = new Map<number, JsonObject[]>();
+  entities.forEach((entity, index) => {
+    const slot = slots[places[index] as number];
+    if (slot?.batch !== batch) return;
+    const same = found.get(slot.index);
+    if (same) same.push(entity);
+    else found.set(slot.index, [entity]);
   });
-  return failuresOf(own, { ...describe(fetch), isOfEntities: true }, (at) => {
-    const found = fetch.collect(run.data);
-    const all = placesAt(run.data, fetch.path);
-    return entities.flatMap((entity, index) => {
-      const slot = slots[places[index] as number];
-      if (slot?.batch !== batch || slot.index !== at) return [];
-      const place = all[found.indexOf(entity)];
-      return place ? [place.path] : [];
-    });
-  });
+  return found;
+}
+
+/** What is left out after a failure is missing because of it. */
+function noteDependents(
+  fetch: Fetch,
+  run: Run,
+  entities: readonly JsonObject[],
+  { places }: Pick<Representations, 'places'>,
+): void {
+  if (run.failures.length === 0) return;
+  const leftOut = entities.filter((_entity, index) => places[index] === -1);
+  run.failures.push(...failuresOfDependents(run.failures, describe(fetch), leftOut));
 }
 
 /** The values of the client's variables that the fetch uses, beside those from the context of its entities, as JSON. */
@@ -261,6 +280,6 @@ function variablesOf({ variableNames }: Fetch, run: Run, contextValues: string):
   return variables;
 }
 
-function describe({ node, path, subgraph, clientNames }: Fetch) {
-  return { subgraph: subgraph.name, path, clientNames, outputRewrites: node.outputRewrites };
+function describe({ node, subgraph, clientNames }: Fetch): FailedFetch {
+  return { subgraph: subgraph.name, fetched: node, clientNames };
 }

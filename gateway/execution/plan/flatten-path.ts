@@ -57,14 +57,6 @@ export function placesAt(root: JsonObject, path: ResponsePath): Place[] {
   return found;
 }
 
-/** The path up to its first list: what can be said of a fetch as a whole. Undefined for the root. */
-export function knownPath(path: ResponsePath): ResponsePath | undefined {
-  const plain = path.map((element) => (typeof element === 'string' ? nameIn(element) : element));
-  const list = plain.indexOf('@');
-  const known = (list === -1 ? plain : plain.slice(0, list)).filter((element) => element !== '');
-  return known.length > 0 ? known : undefined;
-}
-
 /** Names of the path, without what it says of lists and types. */
 export function namesOnPath(path: ResponsePath): readonly string[] {
   return stepsOf(path).names;

@@ -13,13 +13,12 @@ import {
   isListType,
   isNonNullType,
   isObjectType,
-  isUnionType,
   type GraphQLLeafType,
   type GraphQLOutputType,
 } from 'graphql';
 import { isInherited, type JsonObject } from '../json.js';
 import type { Tape } from '../tape/tape.js';
-import type { FieldShape, ResponseShape, ShapeType } from './response-shape.js';
+import { dependsOnType, type FieldShape, type ResponseShape, type ShapeType } from './response-shape.js';
 
 /**
  * Writes `{"data":…}` behind what is on the tape, and takes it off again.
@@ -245,7 +244,7 @@ ${constantWriter(']')}`;
   const cases = shape.schema
     .getPossibleTypes(declared)
     .map((actual) => `case ${JSON.stringify(actual.name)}: ${write(actual)} break;`);
-  if (!isUnionType(declared))
+  if (!dependsOnType(shape, field, declared))
     cases.push(`case ${JSON.stringify(declared.name)}: case undefined: ${write(declared)} break;`);
   return `${isNoObject}switch (${v}.__typename) {\n${cases.join('\n')}\ndefault: throw unfit;\n}\n`;
 }

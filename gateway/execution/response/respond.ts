@@ -15,10 +15,10 @@ import { LRUCache } from 'lru-cache';
 import { exactJson } from '../../../platform/json/exact-json.js';
 import type { JsonObject } from '../json.js';
 import type { Restriction } from '../restriction.js';
-import { treeValues } from '../tape/tree-values.js';
 import type { Tape } from '../tape/tape.js';
 import { compileWriter, type Writer } from './compile-writer.js';
 import { complete } from './complete.js';
+import type { FailurePlaces } from './failure-places.js';
 import { introspect } from './introspection.js';
 import { responseShape, type ResponseShape, type ShapedOperation } from './response-shape.js';
 
@@ -34,6 +34,8 @@ export type Respond = (
   data: JsonObject,
   variables: Readonly<Record<string, unknown>>,
   given: Readonly<Record<string, unknown>>,
+  /** What went wrong on the way to the data. */
+  failures?: FailurePlaces,
 ) => Response;
 
 interface Variant {
@@ -72,12 +74,12 @@ export function compileResponse(
   // The first request shall not wait for it, where there is nothing to wait for.
   if (conditions.length === 0) variantOf({});
 
-  return (tape, data, variables, given) => {
+  return (tape, data, variables, given, failures) => {
     const { shape, write } = variantOf(variables);
     const introspection = introspect(shaped, shape, given);
-    const body = write(tape, data, introspection);
+    const body = failures ? undefined : write(tape, data, introspection);
     if (body) return { body, errors: noErrors };
-    const completed = complete(shape, treeValues(tape, data), introspection);
+    const completed = complete(shape, tape, data, introspection, failures);
     return { body: Buffer.from(`{"data":${exactJson(completed.data) ?? 'null'}}`), errors: completed.errors };
   };
 }

@@ -5,6 +5,7 @@
  */
 import {
   isAbstractType,
+  isUnionType,
   Kind,
   SchemaMetaFieldDef,
   TypeMetaFieldDef,
@@ -114,6 +115,21 @@ export function responseShape(
       return fields;
     },
   };
+}
+
+/**
+ * Whether what is asked for in the field can't be known without the type of the object that is
+ * there.
+ */
+export function dependsOnType(shape: ResponseShape, field: FieldShape, declared: ShapeType): boolean {
+  if (!isAbstractType(declared)) return false;
+  if (isUnionType(declared)) return true;
+  const keys = keysOf(shape.fieldsOf(field, declared));
+  return shape.schema.getPossibleTypes(declared).some((type) => keysOf(shape.fieldsOf(field, type)) !== keys);
+}
+
+function keysOf(fields: readonly FieldShape[]): string {
+  return fields.map(({ key }) => key).join(' ');
 }
 
 function fieldShape(

@@ -123,7 +123,11 @@ export interface FederatedWorld {
   readonly executor: Executor;
   readonly apiSchema: GraphQLSchema;
   current: World;
+  /** What becomes of an answer on its way; undefined: nothing. */
+  spoil: Spoil | undefined;
 }
+
+export type Spoil = (name: string, request: SubgraphRequest, response: SubgraphResponse) => SubgraphResponse;
 
 /** The same behind the executor; subgraphs in this process that are spoken to in JSON, as over HTTP. */
 export function federate(): FederatedWorld {
@@ -132,7 +136,7 @@ export function federate(): FederatedWorld {
     Object.entries(sdls).map(([name, sdl]) => ({ name, url: `http://${name}`, typeDefs: parse(sdl) })),
   );
   if (composed.errors) throw new AggregateError(composed.errors);
-  const state: { current: World } = { current: { things: [] } };
+  const state: { current: World; spoil: Spoil | undefined } = { current: { things: [] }, spoil: undefined };
   const resolve = ({ id }: { id: string }) => thing(state.current, Number(id));
   const byType = { __resolveType: ({ __typename }: { __typename: string }) => __typename };
   const resolvers = { Thing: { __resolveReference: resolve } };
@@ -154,13 +158,11 @@ export function federate(): FederatedWorld {
       const rootValue = rootOf(state.current);
       const result = await execute({ schema, document: parse(body.query), variableValues: body.variables, rootValue });
       const text = JSON.stringify(result);
-      const read = request.reader?.fromBytes(Buffer.from(text));
+      const read = state.spoil ? undefined : request.reader?.fromBytes(Buffer.from(text));
       if (read) return { data: read };
-      const { data, errors } = JSON.parse(text) as SubgraphResponse;
-      return {
-        data: data && request.reader ? request.reader.fromValues(data) : (data ?? null),
-        ...(errors ? { errors } : {}),
-      };
+      const response = JSON.parse(text) as SubgraphResponse;
+      const spoilt = state.spoil ? state.spoil(name, request, response) : response;
+      return spoilt.data && request.reader ? { ...spoilt, data: request.reader.fromValues(spoilt.data) } : spoilt;
     },
   });
   const supergraph = buildSupergraph(composed.supergraphSdl);
@@ -176,6 +178,12 @@ export function federate(): FederatedWorld {
     },
     set current(world) {
       state.current = world;
+    },
+    get spoil() {
+      return state.spoil;
+    },
+    set spoil(spoil) {
+      state.spoil = spoil;
     },
   };
 }

@@ -41,9 +41,15 @@ const notThere = {
   extensions: { code: 'UNAVAILABLE' },
 };
 const masked = {
-  message: 'Something went wrong inside fleetgraph. The log has the cause.',
+  message: 'Something went wrong inside the subgraph "stock". The log has the cause.',
   extensions: { code: 'INTERNAL_SERVER_ERROR' },
 };
+const misfit = {
+  message: 'A subgraph gave a value that does not fit the schema. The log has the cause.',
+  extensions: { code: 'INTERNAL_SERVER_ERROR' },
+};
+/** One error in each of these places. */
+const at = (error: object, ...paths: (string | number)[][]) => paths.map((path) => ({ ...error, path }));
 const entity = { count: 3, reserved: 1, depots: [] };
 const entities =
   (...list: unknown[]): Script =>
@@ -75,17 +81,20 @@ describe.each<[string, Script]>([
 ])('a subgraph that %s', (_what, script) => {
   beforeEach(() => gateway.scripts.set('stock', script));
 
-  test('leaves the rest of the answer, and one error', async () => {
-    expect(await gateway.ask('{ products { name count } }')).toEqual({
-      data: { products: ['1', '2', '1'].map((id) => named(id, { count: null })) },
-      errors: [{ ...notThere, path: ['products'] }],
+  test('leaves the rest of the answer, and an error in each place of each of its fields', async () => {
+    expect(await gateway.ask('{ products { name count parts: depots { name } } }')).toEqual({
+      data: { products: ['1', '2', '1'].map((id) => named(id, { count: null, parts: null })) },
+      errors: at(
+        notThere,
+        ...[0, 1, 2].flatMap((index) => ['count', 'parts'].map((field) => ['products', index, field])),
+      ),
     });
   });
 
   test('takes away what can not be without it, and no more', async () => {
     expect(await gateway.ask('{ product { name reserved } products { name } }')).toEqual({
       data: { product: null, products: ['1', '2', '1'].map((id) => named(id, {})) },
-      errors: [{ ...notThere, path: ['product'] }],
+      errors: at(notThere, ['product', 'reserved']),
     });
   });
 });
@@ -99,7 +108,7 @@ test('null goes up to the root where nothing on the way may be null', async () =
   gateway.scripts.set('stock', raw('nothing', 500));
   expect(await gateway.ask('{ all { name reserved } }')).toEqual({
     data: null,
-    errors: [{ ...notThere, path: ['all'] }],
+    errors: at(notThere, ['all', 0, 'reserved'], ['all', 1, 'reserved']),
   });
 });
 
@@ -134,22 +143,128 @@ test('errors with a path are in each place where the entity is, those of our cod
   });
 });
 
-test('errors without a path are where the fetch belongs, and without a message that could tell anything', async () => {
-  gateway.scripts.set('stock', () => ({
-    data: { _entities: [null, { count: 2 }] },
-    errors: [{ message: 'select secret from stock', extensions: { code: 'ER_42' } }],
+describe.each<[string, unknown]>([
+  ['without a path', undefined],
+  ['with a path without index', ['_entities', 'count']],
+  ['with the index of no entity', ['_entities', 9, 'count']],
+  ['with a path that is none', [{}, null, 'zzz', 1.5]],
+  ['with the path of the entity alone', ['_entities', 0]],
+  ['with a path of another making', ['count']],
+  ['with a path to nothing', ['zzz', 3]],
+])('an error %s', (_what, path) => {
+  const says = (data: unknown): Script => {
+    const error = { message: 'select secret from stock', path, extensions: { code: 'ER_42' } };
+    return () => ({ data, errors: [error] });
+  };
+
+  test('is told where something is missing, without a message that could tell anything', async () => {
+    for (const missing of [null, { count: null }, {}]) {
+      gateway.scripts.set('stock', says({ _entities: [missing, { count: 2 }] }));
+      expect(await gateway.ask('{ products { count } }')).toEqual({
+        data: { products: [{ count: null }, { count: 2 }, { count: null }] },
+        errors: at(masked, ['products', 0, 'count'], ['products', 2, 'count']),
+      });
+    }
+  });
+
+  test('is told without a path where nothing is', async () => {
+    gateway.scripts.set('stock', says({ _entities: [{ count: 1 }, { count: 2 }] }));
+    expect(await gateway.ask('{ products { count } }')).toEqual({
+      data: { products: [{ count: 1 }, { count: 2 }, { count: 1 }] },
+      errors: [masked],
+    });
+  });
+});
+
+test('errors without a path that say where in the text they are go to the fields that they mean', async () => {
+  gateway.scripts.set('catalog', ({ query }) => ({
+    errors: ['all', 'product{'].map((field) => ({
+      message: `Bad ${field}`,
+      locations: [{ line: 1, column: query.indexOf(field) + 1 }],
+      extensions: { code: 'GRAPHQL_VALIDATION_FAILED' },
+    })),
   }));
+  const code = { extensions: { code: 'BAD_USER_INPUT' } };
+  expect(await gateway.ask('{ product { name } products { name } all { name } }')).toEqual({
+    data: null,
+    errors: [
+      { message: 'Bad all', path: ['products'], ...code },
+      { message: 'Bad all', path: ['all'], ...code },
+      { message: 'Bad product{', path: ['product'], ...code },
+    ],
+  });
+});
+
+test('an error of one field takes others along where the subgraph has nothing for its null', async () => {
+  gateway.scripts.set('stock', () => ({
+    data: { _entities: [null, { count: 2, reserved: 1 }] },
+    errors: [{ message: 'Gone.', path: ['_entities', 0, 'reserved'], extensions: { code: 'NOT_FOUND' } }],
+  }));
+  const gone = { message: 'Gone.', extensions: { code: 'NOT_FOUND' } };
+  expect(await gateway.ask('{ product { name } products { count reserved } }')).toEqual({
+    data: { product: named('1', {}), products: [null, { count: 2, reserved: 1 }, null] },
+    errors: at(
+      gone,
+      ...[0, 2].map((index) => ['products', index, 'reserved']),
+      ...[0, 2].map((index) => ['products', index, 'count']),
+    ),
+  });
+});
+
+test('what is no entity is an error in each of its fields, and the others are used', async () => {
+  gateway.scripts.set('stock', entities([{ count: 1 }], { count: 2 }));
   expect(await gateway.ask('{ products { count } }')).toEqual({
     data: { products: [{ count: null }, { count: 2 }, { count: null }] },
-    errors: [{ ...masked, path: ['products'] }],
+    errors: at(masked, ['products', 0, 'count'], ['products', 2, 'count']),
   });
+  gateway.scripts.set('stock', entities(5, 'x'));
+  expect(await gateway.ask('{ products { reserved } }')).toEqual({
+    data: { products: [null, null, null] },
+    errors: at(masked, ...[0, 1, 2].map((index) => ['products', index, 'reserved'])),
+  });
+});
+
+test('errors that are no objects are told as errors', async () => {
+  gateway.scripts.set('stock', () => ({ data: { _entities: [{ count: null }] }, errors: ['secret', null] }));
+  expect(await gateway.ask('{ product { count } }')).toEqual({
+    data: { product: { count: null } },
+    errors: [{ ...masked, path: ['product', 'count'] }, masked],
+  });
+});
+
+test('a failure in very many places is told in the first of them', async () => {
+  const ids = Array.from({ length: 60 }, (_each, index) => String(index));
+  gateway.scripts.set('catalog', () => ({ data: { products: ids.map((id) => ({ __typename: 'Product', id })) } }));
+  gateway.scripts.set('stock', raw('nothing', 500));
+  expect(await gateway.ask('{ products { count reserved } }')).toEqual({
+    data: { products: ids.map(() => null) },
+    errors: at(
+      notThere,
+      ...ids.slice(0, 25).flatMap((_id, index) => ['count', 'reserved'].map((field) => ['products', index, field])),
+    ),
+  });
+});
+
+test.each([
+  [401, 'UNAUTHENTICATED'],
+  [403, 'FORBIDDEN'],
+  [429, 'RATE_LIMITED'],
+  [503, 'UNAVAILABLE'],
+  [500, 'INTERNAL_SERVER_ERROR'],
+  [400, 'INTERNAL_SERVER_ERROR'],
+])('a refusal with %i and a GraphQL body without a code of ours is %s, without its words', async (status, code) => {
+  gateway.scripts.set('stock', raw('{"errors":[{"message":"secret","extensions":{"code":"AUTH_42"}}]}', status));
+  const answer = await gateway.ask('{ product { count } }');
+  expect(answer).toMatchObject({ errors: [{ path: ['product', 'count'], extensions: { code } }] });
+  expect(JSON.stringify(answer)).not.toContain('secret');
+  expect(gateway.requests.filter(({ subgraph }) => subgraph === 'stock')).toHaveLength(status === 503 ? 2 : 1);
 });
 
 test('a request that the subgraph refuses as a whole is told with its reason', async () => {
   gateway.scripts.set('stock', raw('{"errors":[{"message":"Not now.","extensions":{"code":"RATE_LIMITED"}}]}', 429));
   expect(await gateway.ask('{ product { name count } }')).toEqual({
     data: { product: named('1', { count: null }) },
-    errors: [{ message: 'Not now.', path: ['product'], extensions: { code: 'RATE_LIMITED' } }],
+    errors: [{ message: 'Not now.', path: ['product', 'count'], extensions: { code: 'RATE_LIMITED' } }],
   });
 });
 
@@ -158,7 +273,7 @@ test.each([401, 403])('a token that the subgraph refuses with %s is said to be r
   const code = status === 401 ? 'UNAUTHENTICATED' : 'FORBIDDEN';
   expect(await gateway.ask('{ product { count } }')).toMatchObject({
     data: { product: { count: null } },
-    errors: [{ path: ['product'], extensions: { code } }],
+    errors: [{ path: ['product', 'count'], extensions: { code } }],
   });
 });
 
@@ -167,7 +282,7 @@ describe('null for what may not be null', () => {
     gateway.scripts.set('stock', entities({ reserved: null }, { reserved: 2 }));
     expect(await gateway.ask('{ products { name reserved } }')).toEqual({
       data: { products: [null, named('2', { reserved: 2 }), null] },
-      errors: [0, 2].map((index) => ({ ...masked, path: ['products', index, 'reserved'] })),
+      errors: [0, 2].map((index) => ({ ...misfit, path: ['products', index, 'reserved'] })),
     });
   });
 
@@ -191,8 +306,8 @@ describe('null for what may not be null', () => {
     expect(await gateway.ask('{ product { count depots { full } } }')).toEqual({
       data: { product: { count: null, depots: null } },
       errors: [
-        { ...masked, path: ['product', 'count'] },
-        { ...masked, path: ['product', 'depots'] },
+        { ...misfit, path: ['product', 'count'] },
+        { ...misfit, path: ['product', 'depots'] },
       ],
     });
     gateway.scripts.set('stock', entities({}));
@@ -212,7 +327,7 @@ test('a mutation that fails is not sent again, and does not keep the next one fr
   gateway.scripts.set('stock', (_sent, _response, { socket }) => void socket.destroy());
   expect(await gateway.ask('mutation { refill rename { name } }')).toEqual({
     data: { refill: null, rename: named('1', {}) },
-    errors: [notThere],
+    errors: at(notThere, ['refill']),
   });
   expect(gateway.requests.map(({ subgraph }) => subgraph)).toEqual(['stock', 'catalog']);
 });

@@ -148,7 +148,7 @@ test('a subgraph that is down costs the fields it owns, with path and code, and 
     expect(errors).toEqual([
       {
         message: 'The subgraph "device" does not answer. The same request may be retried.',
-        path: ['deviceState', 'device'],
+        path: ['deviceState', 'device', 'name'],
         extensions: { code: 'UNAVAILABLE' },
       },
     ]);
@@ -173,7 +173,7 @@ test('an error of a joined field comes with its code and path, and the stream go
     errors: [
       {
         message: 'Too many devices are asked for.',
-        path: ['deviceState', 'device'],
+        path: ['deviceState', 'device', 'name'],
         extensions: { code: 'RATE_LIMITED' },
       },
     ],

@@ -175,12 +175,22 @@ test('what goes wrong inside a subgraph stays inside', async () => {
     data: { device: null },
     errors: [
       {
-        message: 'Something went wrong inside fleetgraph. The log has the cause.',
+        message: 'Something went wrong inside the subgraph "device". The log has the cause.',
         path: ['device'],
         extensions: { code: 'INTERNAL_SERVER_ERROR' },
       },
     ],
   });
+});
+
+test('a literal that only its subgraph can refuse is told at each field that is null because of it', async () => {
+  const answer = await world.ask(
+    '{ device(id: "boiler") { name } fleet { devices } log: events(filter: { from: "soon" }) { edges { cursor } } }',
+  );
+  expect(answer.data).toBeNull();
+  expect(answer.errors).toMatchObject(
+    ['fleet', 'log'].map((field) => ({ path: [field], extensions: { code: 'BAD_USER_INPUT' } })),
+  );
 });
 
 test('a scope that is missing is FORBIDDEN for its field, and the others answer', async () => {
@@ -203,7 +213,7 @@ test('a subgraph that is gone costs its own fields, with their path, and is back
     expect(answer.errors).toEqual([
       {
         message: 'The subgraph "actions" does not answer. The same request may be retried.',
-        path: ['device'],
+        path: ['device', 'commands'],
         extensions: { code: 'UNAVAILABLE' },
       },
     ]);
