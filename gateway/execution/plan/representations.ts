@@ -138,7 +138,10 @@ function plainPlan(
   };
 }
 
-/** @returns null if something is missing that should be there: then an error has been told already. */
+/**
+ * @returns null if something is missing that should be there, however deep: then an error has been
+ * told already, and the subgraph would reckon without it.
+ */
 function select(
   schema: GraphQLSchema,
   source: JsonObject,
@@ -152,6 +155,7 @@ function select(
       if (selection.typeCondition === undefined || !isOfType(schema, source, selection.typeCondition)) continue;
       const part = select(schema, source, selection.selections, isWhole, keyNames);
       if (part) merge(selected, part);
+      else if (!isWhole) return null;
       continue;
     }
     const name = selection.alias ?? selection.name;
@@ -160,17 +164,23 @@ function select(
       if (!isWhole || keyNames?.has(selection.name) === true) return null;
       continue;
     }
-    put(selected, name, selection.selections ? selectValue(schema, value, selection.selections, isWhole) : value);
+    const given = selection.selections ? selectValue(schema, value, selection.selections, isWhole) : value;
+    if (given === undefined) return null;
+    put(selected, name, given);
   }
   return selected;
 }
 
+/** @returns undefined if something is missing in it. */
 function selectValue(
   schema: GraphQLSchema,
   value: unknown,
   selections: readonly QueryPlanSelectionNode[],
   isWhole: boolean,
 ): unknown {
-  if (Array.isArray(value)) return value.map((element) => selectValue(schema, element, selections, isWhole));
-  return isObject(value) ? select(schema, value, selections, isWhole) : value;
+  if (Array.isArray(value)) {
+    const elements = value.map((element) => selectValue(schema, element, selections, isWhole));
+    return elements.includes(undefined) ? undefined : elements;
+  }
+  return isObject(value) ? (select(schema, value, selections, isWhole) ?? undefined) : value;
 }

@@ -23,7 +23,9 @@ beforeAll(async () => {
       type Part @key(fields: "id") {
         id: ID! size: Int! @external
         price: Int @requires(fields: "size") discount: Int @requires(fields: "size")
-      }`,
+        box: Box @external volume: Int @requires(fields: "box { width height }")
+      }
+      type Box @shareable { width: Int height: Int }`,
   });
 });
 afterAll(() => gateway[Symbol.asyncDispose]());
@@ -83,6 +85,17 @@ test('fields that require what did not come have the error of the fetch that fai
     errors: ['weight', 'cost', 'discount'].map((field) => ({ ...notThere, path: ['part', field] })),
   });
   expect(gateway.requests.map(({ subgraph }) => subgraph)).toEqual(['catalog', 'stock', 'stock']);
+});
+
+test('a subgraph is not asked to reckon with a part of what it requires', async () => {
+  gateway.scripts.set('catalog', answers({ part: { ...part, box: { width: 3 } } }));
+  gateway.scripts.set('stock', breaks);
+  gateway.scripts.set('sales', answers({ _entities: [{ volume: 0 }] }));
+  expect(await gateway.ask('{ part { name volume } }')).toEqual({
+    data: { part: { name: 'n', volume: null } },
+    errors: [{ ...notThere, path: ['part', 'volume'] }],
+  });
+  expect(gateway.requests.map(({ subgraph }) => subgraph)).not.toContain('sales');
 });
 
 test('an error about what only another subgraph needs is told at what that could not give', async () => {

@@ -17,6 +17,7 @@ import { buildSupergraph, type Supergraph } from '../../../gateway/supergraph/su
 import { graphqlErrorFormatter } from '../../../platform/graphql/errors.js';
 import { silentLog } from '../../world/database.js';
 import type { GraphData } from './graph-data.js';
+import { expectNullsTold } from '../execution/expect-nulls-told.js';
 import { createMonolith, type Monolith } from './monolith.js';
 import { randomOperation, type ArgumentLiterals } from './random-operation.js';
 import { subgraphOfData } from './subgraph-of-data.js';
@@ -43,7 +44,11 @@ export interface Federation extends AsyncDisposable {
   override(labels: readonly string[]): void;
   /** Expects of the gateway what the monolith answers. @returns the data. */
   compare(query: string, variables?: Readonly<Record<string, unknown>>): Promise<unknown>;
-  /** Compares queries made up at random. @param literals what arguments may be, by their names; of enums nothing is needed. */
+  /**
+   * Compares queries made up at random, also with one of their fetches failing: then what is null
+   * because of it has an error.
+   * @param literals what arguments may be, by their names; of enums nothing is needed.
+   */
   compareAny(literals?: ArgumentLiterals, runs?: number): Promise<void>;
 }
 
@@ -70,7 +75,8 @@ export async function startFederation(options: {
   const schemas = new Map<string, GraphQLSchema>();
   const overrides = new Set<string>();
   const requests: SubgraphRequest[] = [];
-  const server = await serve(schemas, requests);
+  const failing: Failing = { at: undefined };
+  const server = await serve(schemas, requests, failing);
   const root = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const { supergraphSdl, errors } = composeServices(
     subgraphs.map(([name, sdl]) => ({ name, url: `${root}/${name}`, typeDefs: parse(sdl) })),
@@ -97,11 +103,17 @@ export async function startFederation(options: {
     supergraphSdl,
     supergraph,
     requests,
-    ...operations({ supergraph, executor, monolith, requests, server, overrides }),
+    ...operations({ supergraph, executor, monolith, requests, server, overrides, failing }),
   };
 }
 
+/** Which of the requests of an operation is answered with nothing that could be used; undefined: none. */
+interface Failing {
+  at: number | undefined;
+}
+
 function operations(parts: {
+  failing: Failing;
   supergraph: Supergraph;
   executor: Executor;
   monolith: Monolith;
@@ -109,7 +121,7 @@ function operations(parts: {
   server: Server;
   overrides: Set<string>;
 }): Pick<Federation, 'ask' | 'override' | 'compare' | 'compareAny'> & AsyncDisposable {
-  const { supergraph, executor, monolith, requests, server, overrides } = parts;
+  const { supergraph, executor, monolith, requests, server, overrides, failing } = parts;
   const run = async (document: DocumentNode, variables: Readonly<Record<string, unknown>>): Promise<Answer> => {
     requests.length = 0;
     const prepared = executor.prepare(document, undefined, supergraph, undefined, [...overrides]);
@@ -131,6 +143,16 @@ function operations(parts: {
     expect(await run(document, variables), query).toEqual(expected);
     return expected.data;
   };
+  /** Each of its requests fails in turn. */
+  const compareFailing = async (query: string, variables: Readonly<Record<string, unknown>>, reference: unknown) => {
+    for (let at = requests.length - 1; at >= 0; at -= 1) {
+      failing.at = at;
+      const answer = await run(parse(query), variables);
+      failing.at = undefined;
+      expect(answer.errors ?? [], query).not.toEqual([]);
+      expectNullsTold(answer, reference);
+    }
+  };
   return {
     ask: (query, variables = {}) => run(parseValid(query), variables),
     override(labels) {
@@ -141,7 +163,7 @@ function operations(parts: {
     compareAny: (literals = {}, runs = randomRuns) =>
       fc.assert(
         fc.asyncProperty(randomOperation(supergraph.apiSchema, literals), async ({ query, variables }) => {
-          await compare(query, variables);
+          await compareFailing(query, variables, await compare(query, variables));
         }),
         // Made smaller, it would be asked for hundreds of times.
         { numRuns: runs, endOnFailure: true },
@@ -154,7 +176,11 @@ function operations(parts: {
 }
 
 /** All subgraphs at `/name` of one port. They refuse what is not valid, as any server would. */
-async function serve(schemas: ReadonlyMap<string, GraphQLSchema>, requests: SubgraphRequest[]): Promise<Server> {
+async function serve(
+  schemas: ReadonlyMap<string, GraphQLSchema>,
+  requests: SubgraphRequest[],
+  failing: Failing,
+): Promise<Server> {
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -162,6 +188,10 @@ async function serve(schemas: ReadonlyMap<string, GraphQLSchema>, requests: Subg
       const subgraph = request.url?.slice(1) ?? '';
       const body = JSON.parse(Buffer.concat(chunks).toString()) as Omit<SubgraphRequest, 'subgraph'>;
       requests.push({ subgraph, query: body.query, variables: body.variables });
+      if (requests.length - 1 === failing.at) {
+        response.writeHead(500).end('This one fails.');
+        return;
+      }
       void answer(schemas.get(subgraph), body).then((result) =>
         response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(result)),
       );
