@@ -5,11 +5,9 @@
  * A prepared operation is bound to the supergraph that was current when it was prepared: it stays executable when a new one
  * comes, and whoever keeps it prepares it again for the new one.
  */
-import { operationFromDocument } from '@apollo/federation-internals';
 import type { QueryPlan } from '@apollo/query-planner';
 import {
   getOperationAST,
-  getVariableValues,
   GraphQLError,
   OperationTypeNode,
   type DocumentNode,
@@ -17,7 +15,9 @@ import {
   type OperationDefinitionNode,
 } from 'graphql';
 import { FleetgraphError, messageOf } from '../../platform/errors.js';
+import { exactJson } from '../../platform/json/exact-json.js';
 import type { GatewayContext } from '../request-context.js';
+import { planOperation } from '../supergraph/plan-operation.js';
 import { clientNames } from '../supergraph/separate-names.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { presentError, type FormatError } from '../present-error.js';
@@ -33,6 +33,7 @@ import type { Run, Step } from './run.js';
 import { authorityOf, type InFlight } from './subgraphs/in-flight.js';
 import { createTapePool } from './tape/tape.js';
 import type { Subgraphs } from './subgraphs/subgraph.js';
+import { compileCoercion, type CoercedVariables, type CoerceVariables } from './variables/coerce-variables.js';
 
 export interface Executor {
   /**
@@ -58,6 +59,8 @@ export interface PreparedOperation {
   readonly supergraph: Supergraph;
   /** For those who explain: what the planner decided. */
   readonly queryPlan: QueryPlan;
+  /** Makes the variables of a request ready for it. */
+  readonly coerce: CoerceVariables;
   /** Fetches and joins. */
   readonly step: Step;
   /** Writes. */
@@ -105,14 +108,14 @@ export function createExecutor(options: ExecutorOptions): Executor {
 
   const run = async (
     { operation, step, respond }: PreparedOperation,
-    { context, variables: given }: ExecutionRequest,
-    variables: Readonly<Record<string, unknown>>,
+    { context }: ExecutionRequest,
+    { coerced: variables, sent: given, isLossless }: CoercedVariables,
     signal: CancelSignal | undefined,
   ): Promise<ExecutionOutcome> => {
     const isReadOnly = operation.operation === OperationTypeNode.QUERY;
     const tape = tapes.take();
     const current: Run = {
-      ...{ data: {}, tape, variables, given, context, signal, failures: [], entityRequests: new Map() },
+      ...{ data: {}, tape, variables, given, isLossless, context, signal, failures: [], entityRequests: new Map() },
       isReadOnly,
       ...(isReadOnly ? { cachePolicy: createCachePolicy() } : {}),
     };
@@ -133,7 +136,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
   const readOnce = (
     made: PreparedOperation,
     request: ExecutionRequest,
-    variables: Readonly<Record<string, unknown>>,
+    variables: CoercedVariables,
     asked: string,
   ): Promise<ExecutionOutcome> => {
     const { inFlight } = subgraphs;
@@ -149,15 +152,14 @@ export function createExecutor(options: ExecutorOptions): Executor {
       const operation = getOperationAST(document, operationName);
       if (!operation) throw new FleetgraphError('BAD_USER_INPUT', 'The document has no operation of that name.');
       refuseUnsupported(document, operation);
-      const { planner, federatedApiSchema, apiSchema, supergraphSchema } = supergraph;
-      const name = operationName === undefined ? {} : { operationName };
-      const { document: planned, dataNames } = planner.separateNames(restriction?.allowed ?? document);
-      const queryPlan = planner.buildQueryPlan(operationFromDocument(federatedApiSchema, planned, name), overrides);
+      const { apiSchema, supergraphSchema } = supergraph;
+      const { queryPlan, dataNames } = planOperation(supergraph, restriction?.allowed ?? document, operationName, overrides);
       const { node } = queryPlan;
       if (node?.kind === 'Subscription')
         throw new FleetgraphError('BAD_USER_INPUT', 'A subscription needs a transport that can stream.');
       const made: PreparedOperation = {
         ...{ operation, supergraph, queryPlan },
+        coerce: compileCoercion(apiSchema, document, operation),
         step: compilePlan(node, { schema: supergraphSchema, subgraphs, clientNames: clientNames(dataNames) }),
         respond: compileResponse(apiSchema, document, operation, restriction?.denials, dataNames),
       };
@@ -166,21 +168,17 @@ export function createExecutor(options: ExecutorOptions): Executor {
     },
 
     async execute(made, request) {
-      const { operation, supergraph } = made;
-      const { coerced, errors } = getVariableValues(
-        supergraph.apiSchema,
-        operation.variableDefinitions ?? [],
-        request.variables,
-        { maxErrors: 5 },
-      );
-      if (errors) return { body: undefined, errors: errors.map((error) => presentError(error, formatError)) };
-      if (operation.operation !== OperationTypeNode.QUERY) return run(made, request, coerced, request.signal);
-      const asked = `${numbers.get(made) ?? 0}\n${JSON.stringify(request.variables)}`;
+      const variables = made.coerce(request.variables);
+      if ('errors' in variables)
+        return { body: undefined, errors: variables.errors.map((error) => presentError(error, formatError)) };
+      if (made.operation.operation !== OperationTypeNode.QUERY) return run(made, request, variables, request.signal);
+      const given = variables.isLossless ? exactJson(variables.sent) : JSON.stringify(request.variables);
+      const asked = `${numbers.get(made) ?? 0}\n${given}`;
       // Who has just written something wants to see it.
       const mayBeOlder = request.context.forwarded['x-fleetgraph-consistency'] === undefined;
       const kept = mayBeOlder ? responses?.get(asked) : undefined;
       if (kept) return { body: kept.body, errors: noErrors, cacheControl: `max-age=${kept.seconds}, public` };
-      const outcome = await readOnce(made, request, coerced, asked);
+      const outcome = await readOnce(made, request, variables, asked);
       if (responses && outcome.body !== undefined && (outcome.publicSeconds ?? 0) > 0)
         responses.set(asked, outcome.body, outcome.publicSeconds ?? 0);
       return outcome;

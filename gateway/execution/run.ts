@@ -16,6 +16,8 @@ export interface Run {
   readonly variables: Readonly<Record<string, unknown>>;
   /** As the client sent them: what subgraphs are sent, which coerce them by their own types. */
   readonly given: Readonly<Record<string, unknown>>;
+  /** Whether one of them holds a number that `exactJson` alone can write. */
+  readonly isLossless: boolean;
   readonly context: GatewayContext;
   readonly signal: CancelSignal | undefined;
   readonly failures: Failure[];

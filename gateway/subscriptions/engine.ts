@@ -2,7 +2,7 @@
  * The subscription engine, free of any transport: give it a validated operation and somebody to tell, and it sends payloads.
  * Clients that want the same share one stream (shared-stream.ts).
  */
-import { getVariableValues, GraphQLError, type DocumentNode, type GraphQLFormattedError } from 'graphql';
+import { GraphQLError, type DocumentNode, type GraphQLFormattedError } from 'graphql';
 import { FleetgraphError, messageOf } from '../../platform/errors.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import type { Subgraphs } from '../execution/subgraphs/subgraph.js';
@@ -176,12 +176,11 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
     documents: () => new Set([...streams.values()].map(({ identity }) => identity.plan.document)),
     subscribe({ plan, variables: given, context, since }, subscriber) {
       const { resumption, normalised } = plan;
-      const { variableDefinitions = [] } = plan.operation;
-      const { errors } = getVariableValues(plan.supergraph.apiSchema, variableDefinitions, given, { maxErrors: 5 });
-      const [fault] = errors ?? [];
-      if (fault) throw new FleetgraphError('BAD_USER_INPUT', fault.message);
       const hasDefaults = Object.keys(normalised.defaults).length > 0;
-      const variables = hasDefaults ? { ...normalised.defaults, ...given } : given;
+      const coerced = plan.coerce(hasDefaults ? { ...normalised.defaults, ...given } : given);
+      if ('errors' in coerced)
+        throw new FleetgraphError('BAD_USER_INPUT', coerced.errors[0]?.message ?? 'The variables do not fit.');
+      const variables = coerced.sent;
       const member = new Member({
         ...{ subscriber, context, events, limits: queueLimits },
         since: since ?? resumption?.sinceOf(variables),

@@ -2,6 +2,7 @@
  * One event of a subscription: what the subgraph sent is given data, the rest of the plan is fetched and joined, and the answer
  * is written, as for a query (`execution/`).
  */
+import { hasLosslessNumber } from '../../platform/json/exact-json.js';
 import type { GatewayContext } from '../request-context.js';
 import { outcomeOf } from '../execution/executor.js';
 import { compilePlan } from '../execution/plan/compile-plan.js';
@@ -61,6 +62,7 @@ export function createEventExecutor(options: { subgraphs: Subgraphs; formatError
     rewrite?.(tree);
     const run: Run = {
       ...{ data: tree, tape, variables, given: variables, context, signal: undefined },
+      isLossless: hasLosslessNumber(variables),
       failures: [],
       ...{ isReadOnly: true, entityRequests: new Map() },
     };

@@ -7,7 +7,6 @@ import { createHash } from 'node:crypto';
 import {
   Kind,
   print,
-  valueFromASTUntyped,
   visit,
   type ASTNode,
   type DocumentNode,
@@ -17,6 +16,8 @@ import {
   type SelectionSetNode,
 } from 'graphql';
 import { authorityOf, type Identity } from '../../platform/identity/identity.js';
+import { exactJson, isLosslessNumber } from '../../platform/json/exact-json.js';
+import { exactValueOf } from '../execution/variables/literal-value.js';
 
 export interface NormalisedOperation {
   /** The operation with its fragments in place and its variables numbered. */
@@ -44,7 +45,7 @@ export function normalise(
   const inlined = inlineFragments(operation.selectionSet, fragments);
   const defaults = Object.fromEntries(
     (operation.variableDefinitions ?? []).flatMap(({ variable, defaultValue }) =>
-      defaultValue ? [[variable.name.value, valueFromASTUntyped(defaultValue)]] : [],
+      defaultValue ? [[variable.name.value, exactValueOf(defaultValue)]] : [],
     ),
   );
   if (inlined === undefined) {
@@ -71,7 +72,8 @@ export function sharingKey(
 ): string {
   // Whoever may see the same sees the same: not the subject, and not the token, which differs with each login.
   const authority = identity ? [identity.tenant, authorityOf(identity)] : [];
-  const all = JSON.stringify([text, variables.map((name) => sorted(values[name])), authority]);
+  const given = variables.map((name) => (values[name] === undefined ? [] : [sorted(values[name])]));
+  const all = exactJson([text, given, authority]) ?? '';
   // Of fixed length: ten thousand of them are kept.
   return createHash('sha256').update(all).digest('base64');
 }
@@ -79,7 +81,7 @@ export function sharingKey(
 /** The value with the members of its objects in one order. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value ?? null;
+  if (typeof value !== 'object' || value === null || isLosslessNumber(value)) return value;
   return Object.fromEntries(
     Object.entries(value)
       .sort(([a], [b]) => (a < b ? -1 : 1))

@@ -2,7 +2,6 @@
  * From a subscription operation to a plan: which subgraph to subscribe to with which document (`primary`), and what to
  * fetch for each event (`rest`). Plans depend on the operation alone; transports/operations.ts keeps them.
  */
-import { operationFromDocument } from '@apollo/federation-internals';
 import type { FetchNode, PlanNode } from '@apollo/query-planner';
 import {
   getOperationAST,
@@ -19,6 +18,8 @@ import {
 import { FleetgraphError } from '../../platform/errors.js';
 import { refuseUnsupported } from '../execution/refuse-unsupported.js';
 import type { Restriction } from '../execution/restriction.js';
+import { compileCoercion, type CoerceVariables } from '../execution/variables/coerce-variables.js';
+import { planOperation } from '../supergraph/plan-operation.js';
 import type { SeparateNames } from '../supergraph/separate-names.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { normalise, type NormalisedOperation } from './normalise.js';
@@ -38,6 +39,8 @@ export interface SubscriptionPlan {
   readonly operation: OperationDefinitionNode;
   readonly supergraph: Supergraph;
   readonly normalised: NormalisedOperation;
+  /** Makes the variables of a client ready for it. */
+  readonly coerce: CoerceVariables;
   /** How it can be shared by clients that began apart, and taken up again: if its field is `@resumable`. */
   readonly resumption: Resumption | undefined;
 }
@@ -69,13 +72,8 @@ export function planSubscription(
   if (!client) throw new FleetgraphError('BAD_USER_INPUT', 'The document has no operation of that name.');
   refuseUnsupported(document, client);
   refuseConditionalRoot(client);
-  const { document: planned, dataNames } = supergraph.planner.separateNames(restriction?.allowed ?? document);
-  const operation = operationFromDocument(
-    supergraph.federatedApiSchema,
-    planned,
-    operationName === undefined ? {} : { operationName },
-  );
-  const { node } = supergraph.planner.buildQueryPlan(operation, overrides);
+  const { queryPlan, dataNames } = planOperation(supergraph, restriction?.allowed ?? document, operationName, overrides);
+  const { node } = queryPlan;
   const [denial] = restriction?.denials.values() ?? [];
   if (node?.kind !== 'Subscription' && denial) throw new FleetgraphError(denial.code, denial.message);
   if (node?.kind !== 'Subscription')
@@ -94,6 +92,7 @@ export function planSubscription(
     denials: restriction?.denials,
     dataNames,
     supergraph,
+    coerce: compileCoercion(supergraph.apiSchema, document, client),
     normalised: withOverrides(normalise(document, client, resumption ? 'since' : undefined), overrides),
     resumption,
   };

@@ -10,6 +10,7 @@
 import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL, MessageType } from 'graphql-ws';
 import { GraphQLError } from 'graphql';
 import { WebSocket } from 'ws';
+import { exactJson } from '../../platform/json/exact-json.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import { StreamInterrupted } from './stream-interrupted.js';
 import { EventFrame } from './event-frame.js';
@@ -124,7 +125,7 @@ export class UpstreamConnection {
   }
 
   #say(message: object): void {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(exactJson(message) ?? '');
   }
 
   #receive(frame: Buffer): void {

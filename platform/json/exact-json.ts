@@ -39,7 +39,8 @@ export function hasLosslessNumber(value: unknown): boolean {
   return false;
 }
 
-function exactNumber(text: string): number | LosslessNumber {
+/** The value of a number in JSON or in GraphQL, which write them alike. */
+export function exactNumber(text: string): number | LosslessNumber {
   const value = Number(text);
   const isRounded = Math.abs(value) > Number.MAX_SAFE_INTEGER && /^-?\d+(\.\d+)?$/.test(text) && String(value) !== text;
   return isRounded || !Number.isFinite(value) ? new LosslessNumber(text) : value;

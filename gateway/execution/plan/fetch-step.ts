@@ -4,8 +4,8 @@
  */
 import { parse, print, visit, type GraphQLSchema } from 'graphql';
 import { FleetgraphError } from '../../../platform/errors.js';
-import type { AdaptedFetch } from '../../supergraph/adapt-plan.js';
 import { exactJson } from '../../../platform/json/exact-json.js';
+import type { AdaptedFetch } from '../../supergraph/adapt-plan.js';
 import { copyOf, isObject, type JsonObject } from '../json.js';
 import type { Run, Step } from '../run.js';
 import { subgraphOperation, type Subgraph, type SubgraphOperation, type Subgraphs } from '../subgraphs/subgraph.js';
@@ -274,7 +274,7 @@ function variablesOf({ variableNames }: Fetch, run: Run, contextValues: string):
   let variables = contextValues;
   for (const name of variableNames) {
     if (!Object.hasOwn(run.given, name)) continue;
-    const text = exactJson(run.given[name]);
+    const text = run.isLossless ? exactJson(run.given[name]) : JSON.stringify(run.given[name]);
     if (text !== undefined) variables += `${variables === '' ? '' : ','}"${name}":${text}`;
   }
   return variables;

@@ -2,6 +2,7 @@ import { getOperationAST, parse } from 'graphql';
 import { expect, test } from 'vitest';
 import { normalise, sharingKey } from '../../../gateway/subscriptions/normalise.js';
 import type { Identity, Scope } from '../../../platform/identity/identity.js';
+import { parseExactJson } from '../../../platform/json/exact-json.js';
 
 const identity = (tenant: string, subject: string, ...scopes: Scope[]): Identity => ({
   ...{ tenant, subject },
@@ -71,4 +72,22 @@ test('an operation whose fragments stand for more than memory holds is taken as 
   expect(keyOf(bomb, { v: true })).toBe(keyOf(bomb, { v: true }));
   expect(keyOf(bomb, { v: true })).not.toBe(keyOf(bomb, { v: false }));
   expect(keyOf(bomb)).not.toBe(keyOf(bomb.replace('a0: cursor', 'z0: cursor')));
+});
+
+test('numbers are told apart by all of their digits, and from objects that look like them', () => {
+  const watch = 'subscription ($n: ID) { deviceState(deviceId: $n) { cursor } }';
+  const keys = [
+    '{"n":9007199254740993}',
+    '{"n":9007199254740992}',
+    '{"n":"9007199254740993"}',
+    '{"n":{"value":"9007199254740993","isLosslessNumber":true}}',
+    '{"n":null}',
+    '{}',
+  ].map((json) => keyOf(watch, parseExactJson(json) as Record<string, unknown>));
+  expect(new Set(keys).size).toBe(keys.length);
+  const byDefault = 'subscription ($n: ID = 9007199254740993) { deviceState(deviceId: $n) { cursor } }';
+  expect(keyOf(byDefault)).toBe(keys[0]);
+  expect(keyOf('subscription { deviceState(deviceId: 9007199254740993) { cursor } }')).not.toBe(
+    keyOf('subscription { deviceState(deviceId: 9007199254740992) { cursor } }'),
+  );
 });
