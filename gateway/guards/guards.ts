@@ -28,6 +28,7 @@ import type { Variables } from './cost/cost-tree.js';
 import { depthLimit } from './depth-limit.js';
 import { textFault } from './document-text.js';
 import type { KnownOperations } from './known-operations.js';
+import { literalValues } from './literal-values.js';
 import { sizeFault } from './operation-size.js';
 import { pageSizes } from './page-size.js';
 
@@ -62,6 +63,7 @@ export function createGuards(limits: GraphLimits, known: KnownOperations | undef
   const rules = [
     ...specifiedRules,
     depthLimit(limits.depth),
+    literalValues,
     ...(limits.introspection ? [] : [NoSchemaIntrospectionCustomRule]),
   ];
   const knowledge = new WeakMap<Supergraph, OfSupergraph>();

@@ -1,9 +1,11 @@
 /**
  * JSON from clients. A text that is nested without end costs many times its length when it is parsed, and whoever walks over it
  * by recursion dies of it; a member named `__proto__` changes the prototype of whatever it is copied into. Both are refused
- * before anything is made of them.
+ * before anything is made of them. Numbers keep their digits (platform/json/exact-json.ts).
  */
 import { FleetgraphError, messageOf } from '../../platform/errors.js';
+import { parseExactJson } from '../../platform/json/exact-json.js';
+import { isReservedMember, reservedMemberFault } from './reserved-members.js';
 
 export type ParseJson = (text: string, what: string) => unknown;
 
@@ -14,7 +16,7 @@ export function createJsonParser(maxDepth: number): ParseJson {
       throw new FleetgraphError('BAD_USER_INPUT', `${what} is nested more than ${maxDepth} levels deep. Flatten it.`);
     let value: unknown;
     try {
-      value = JSON.parse(text);
+      value = parseExactJson(text);
     } catch (error) {
       throw new FleetgraphError('BAD_USER_INPUT', `${what} is not JSON: ${messageOf(error).slice(0, 100)}`, {
         cause: error,
@@ -52,11 +54,8 @@ function isDeeperThan(text: string, max: number): boolean {
 function refuseReservedNames(value: unknown, what: string): void {
   if (typeof value !== 'object' || value === null) return;
   for (const [name, member] of Object.entries(value)) {
-    if (!Array.isArray(value) && (name === '__proto__' || (name === 'constructor' && hasPrototype(member))))
-      throw new FleetgraphError(
-        'BAD_USER_INPUT',
-        `${what} has a member "${name}", a name that is reserved. Name it otherwise.`,
-      );
+    if (!Array.isArray(value) && isReservedMember(name, hasPrototype(member)))
+      throw new FleetgraphError('BAD_USER_INPUT', reservedMemberFault(what, name));
     refuseReservedNames(member, what);
   }
 }

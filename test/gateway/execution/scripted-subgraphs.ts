@@ -1,13 +1,14 @@
 /** A whole gateway in front of subgraphs that answer what a test says, right or wrong, over HTTP. */
 import { composeServices } from '@apollo/composition';
 import { parse } from 'graphql';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Registry } from 'prom-client';
 import { createGatewayRole } from '../../../gateway/gateway.js';
 import { fixedSupergraph } from '../../../gateway/supergraph/supergraph-source.js';
 import { readConfig } from '../../../platform/config/config.js';
 import type { VerifyToken } from '../../../platform/identity/verify-token.js';
+import { parseExactJson } from '../../../platform/json/exact-json.js';
 import { silentLog } from '../../world/database.js';
 import { fed2 } from '../federation/federation-world.js';
 
@@ -22,6 +23,8 @@ export type Script = (sent: SentRequest, response: ServerResponse, incoming: Inc
 export interface ScriptedGateway extends AsyncDisposable {
   readonly url: string;
   readonly metrics: Registry;
+  /** Of all the subgraphs. */
+  readonly server: Server;
   /** By subgraph; a test sets them anew. */
   readonly scripts: Map<string, Script>;
   /** Requests that subgraphs got, by their names. */
@@ -44,7 +47,7 @@ export async function startScriptedGateway(
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
     incoming.on('end', () => {
       const subgraph = incoming.url?.slice(1) ?? '';
-      const { query, variables = {} } = JSON.parse(Buffer.concat(chunks).toString()) as Partial<SentRequest>;
+      const { query, variables = {} } = parseExactJson(Buffer.concat(chunks).toString()) as Partial<SentRequest>;
       const sent = { query: query ?? '', variables };
       // The first question of a gateway that starts.
       const isFirst = sent.query === '{ __typename }';
@@ -68,7 +71,7 @@ export async function startScriptedGateway(
   await gateway.start();
   const url = `http://127.0.0.1:${gateway.port()}/graphql`;
   return {
-    ...{ url, metrics, scripts, requests },
+    ...{ url, metrics, server, scripts, requests },
     async ask(query, init) {
       const response = await fetch(url, {
         ...{ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query }) },

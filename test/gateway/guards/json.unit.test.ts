@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createJsonParser } from '../../../gateway/guards/json.js';
 import { FleetgraphError } from '../../../platform/errors.js';
+import { LosslessNumber } from '../../../platform/json/exact-json.js';
 
 const parse = createJsonParser(5);
 const refusal = (text: string): string => {
@@ -51,4 +52,10 @@ test('property: what JSON takes is taken as it is, unless it is too deep', () =>
       expect(deepEnough(text, 'It')).toEqual(JSON.parse(text));
     }),
   );
+});
+
+test('numbers that a JavaScript number cannot hold keep their digits', () => {
+  expect(parse('{"id":9007199254740993,"n":1}', 'It')).toEqual({ id: new LosslessNumber('9007199254740993'), n: 1 });
+  expect(refusal('{"id":9007199254740993,')).toContain('It is not JSON: ');
+  expect(refusal('{"__proto__":{"id":9007199254740993}}')).toContain('a member "__proto__"');
 });
