@@ -4,6 +4,7 @@
  */
 import {
   execute,
+  getOperationAST,
   GraphQLError,
   parse,
   validate,
@@ -17,6 +18,7 @@ import type { VerifyToken } from '../identity/verify-token.js';
 import type { Logger } from '../observability/logger.js';
 import type { RequestContext } from './context.js';
 import { graphqlErrorFormatter, presentable, toGraphQLError } from './errors.js';
+import { withoutLossless } from './lossless-variables.js';
 import { requestContext } from './request-context.js';
 
 export interface LocalRequest {
@@ -75,17 +77,21 @@ export function createLocalExecution(options: {
     return format(shown instanceof GraphQLError ? shown.toJSON() : { message: messageOf(error) }, shown);
   };
 
+  const requestFault = (error: GraphQLError): GraphQLFormattedError =>
+    format({ message: error.message, extensions: { code: 'BAD_USER_INPUT' } }, error);
+
   return async ({ query, variables, operationName, headers }) => {
     try {
       const contextValue = options.context(await requestContext({ headers }, verifyToken));
+      const document = documentOf(query);
+      const { variableDefinitions = [] } = getOperationAST(document, operationName) ?? {};
       const { data, errors } = await execute({
-        ...{ schema, document: documentOf(query), variableValues: variables, contextValue },
+        ...{ schema, document, contextValue, variableValues: withoutLossless(schema, variableDefinitions, variables) },
         ...(operationName === undefined ? {} : { operationName }),
       });
-      return {
-        ...(data === undefined ? {} : { data }),
-        ...(errors ? { errors: errors.map((error) => format(error.toJSON(), error)) } : {}),
-      };
+      // Nothing was executed: the variables are at fault.
+      if (data === undefined) return { errors: (errors ?? []).map(requestFault) };
+      return { data, ...(errors ? { errors: errors.map((error) => format(error.toJSON(), error)) } : {}) };
     } catch (error) {
       return { errors: [formatted(error)] };
     }

@@ -10,14 +10,17 @@ import {
   isListType,
   isNonNullType,
   isScalarType,
+  Kind,
   specifiedScalarTypes,
   typeFromAST,
   type GraphQLInputType,
   type GraphQLNamedType,
   type GraphQLSchema,
+  type TypeNode,
   type VariableDefinitionNode,
 } from 'graphql';
-import { isLosslessNumber, type LosslessNumber } from '../json/exact-json.js';
+import { FleetgraphError } from '../errors.js';
+import { hasLosslessNumber, isLosslessNumber, type LosslessNumber } from '../json/exact-json.js';
 
 type Variables = Readonly<Record<string, unknown>>;
 type Convert = (number: LosslessNumber, type: GraphQLNamedType) => unknown;
@@ -62,6 +65,42 @@ export const toCoerce: Convert = (number, type) => {
   if (type.name === 'ID' && isInteger(number)) return number.value;
   return isInteger(number) && type.name !== 'Float' ? BigInt(number.value) : Number(number.value);
 };
+
+/**
+ * The variables for an operation of a schema of ours, which has no place for such numbers.
+ * @throws FleetgraphError BAD_USER_INPUT for one that would be rounded: in a JSON value that is stored, or sent to a device.
+ */
+export function withoutLossless(
+  schema: GraphQLSchema,
+  definitions: readonly VariableDefinitionNode[],
+  given: Variables,
+): Variables {
+  if (!hasLosslessNumber(given)) return given;
+  const converted = convertLossless(schema, definitions, given, toCoerce);
+  for (const { variable, type } of definitions) {
+    const name = variable.name.value;
+    // Representations of entities come from subgraphs: no client can send another number.
+    if (typeNameOf(type) !== '_Any') refuseLossless(converted[name], name);
+  }
+  return converted;
+}
+
+function refuseLossless(value: unknown, place: string): void {
+  if (typeof value !== 'object' || value === null) return;
+  if (isLosslessNumber(value))
+    throw new FleetgraphError('BAD_USER_INPUT', `${place} is the number ${value.value}, ${roundedFault}`, {
+      field: place,
+    });
+  for (const [name, member] of Object.entries(value))
+    refuseLossless(member, Array.isArray(value) ? `${place}[${name}]` : `${place}.${name}`);
+}
+
+/** What is wrong with such a number, at the end of a sentence. */
+export const roundedFault = 'which can not be kept with all its digits. Send it as a string.';
+
+function typeNameOf(type: TypeNode): string {
+  return type.kind === Kind.NAMED_TYPE ? type.name.value : typeNameOf(type.type);
+}
 
 /** What another service is sent: an `ID` as its digits, since a number beyond 2^53 is no ID to graphql-js. */
 export const toSend: Convert = (number, type) => (type.name === 'ID' && isInteger(number) ? number.value : number);

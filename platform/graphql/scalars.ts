@@ -1,5 +1,7 @@
-import { GraphQLScalarType, Kind } from 'graphql';
+import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql';
 import { DateTimeResolver, DurationResolver, JSONResolver } from 'graphql-scalars';
+import { exactNumber } from '../json/exact-json.js';
+import { roundedFault } from './lossless-variables.js';
 
 /** A reading's value: finite number, boolean or string of at most 1,024 characters. */
 const MetricValue = new GraphQLScalarType({
@@ -21,10 +23,40 @@ const MetricValue = new GraphQLScalarType({
   },
 });
 
+/** Any JSON value. A literal that would be stored otherwise than it is written is refused; so are variables, before they get here. */
+const Json = new GraphQLScalarType({
+  ...JSONResolver.toConfig(),
+  parseLiteral(node, variables): unknown {
+    refuseInexact(node);
+    return JSONResolver.parseLiteral(node, variables);
+  },
+});
+
+/** @throws GraphQLError for a number that would be rounded, and a name that JSON is refused for. */
+function refuseInexact(node: ValueNode): void {
+  switch (node.kind) {
+    case Kind.INT:
+    case Kind.FLOAT:
+      if (typeof exactNumber(node.value) === 'number') return;
+      throw new GraphQLError(`A JSON value has the number ${node.value}, ${roundedFault}`, { nodes: node });
+    case Kind.LIST:
+      node.values.forEach(refuseInexact);
+      return;
+    case Kind.OBJECT:
+      for (const { name, value } of node.fields) {
+        if (name.value === '__proto__')
+          throw new GraphQLError('A JSON value has a member "__proto__", a name that is reserved. Name it otherwise.', {
+            nodes: node,
+          });
+        refuseInexact(value);
+      }
+  }
+}
+
 /** Resolvers of the custom scalars; a subgraph takes those that its schema declares. */
 export const scalarResolvers: Readonly<Record<string, GraphQLScalarType>> = {
   DateTime: DateTimeResolver,
   Duration: DurationResolver,
-  JSON: JSONResolver,
+  JSON: Json,
   MetricValue,
 };

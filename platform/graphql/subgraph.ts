@@ -25,6 +25,7 @@ import type { Logger } from '../observability/logger.js';
 import type { RequestContext } from './context.js';
 import { emptyListCheck } from './empty-lists.js';
 import { graphqlErrorFormatter, presentable, toGraphQLError } from './errors.js';
+import { exactVariables, parseExactBodies } from './exact-requests.js';
 import { createLocalExecution, type ExecuteLocally } from './local-execution.js';
 import { requestContext } from './request-context.js';
 
@@ -143,24 +144,29 @@ export async function serveSubgraph<Context extends RequestContext>(
       ApolloServerPluginLandingPageDisabled(),
       // Traces go by `traceparent`; Apollo's inline ones would only make every answer longer.
       ApolloServerPluginInlineTraceDisabled(),
+      exactVariables,
       ...(options.plugins ?? []),
     ],
   });
   await server.start();
-  options.app.route({
-    url: '/graphql',
-    method: ['POST', 'OPTIONS'],
-    handler: fastifyApolloHandler(server, {
-      context: async (request) => {
-        try {
-          return options.context(await requestContext(request, options.verifyToken));
-        } catch (error) {
-          // Apollo answers 500 to anything but a GraphQLError from here.
-          const known = presentable(error);
-          throw known ? toGraphQLError(known) : error;
-        }
-      },
-    }),
+  // In a scope of its own: no other route has its bodies parsed so.
+  await options.app.register(async (app) => {
+    parseExactBodies(app);
+    app.route({
+      url: '/graphql',
+      method: ['POST', 'OPTIONS'],
+      handler: fastifyApolloHandler(server, {
+        context: async (request) => {
+          try {
+            return options.context(await requestContext(request, options.verifyToken));
+          } catch (error) {
+            // Apollo answers 500 to anything but a GraphQLError from here.
+            const known = presentable(error);
+            throw known ? toGraphQLError(known) : error;
+          }
+        },
+      }),
+    });
   });
   return { execute: createLocalExecution(options), stop: () => server.stop() };
 }

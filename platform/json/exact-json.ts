@@ -13,6 +13,11 @@ export { isLosslessNumber, LosslessNumber };
  */
 const mayRound = /(?:^|[[:,\s])-?(?:\d{16}|\d+(?:\.\d+)?[eE]\+?\d{3})/;
 
+/** False for nearly every text: then `JSON.parse` reads its numbers as they are. */
+export function mayHoldLosslessNumber(text: string): boolean {
+  return mayRound.test(text);
+}
+
 /** The value of a JSON text. @throws SyntaxError if it is not JSON. */
 export function parseExactJson(text: string): unknown {
   if (!mayRound.test(text)) return JSON.parse(text);

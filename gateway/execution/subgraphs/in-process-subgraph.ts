@@ -3,6 +3,7 @@
  * trusts this gateway no more than any other: it is given the same headers, and verifies the token itself.
  */
 import type { ExecuteLocally } from '../../../platform/graphql/local-execution.js';
+import { parseExactJson } from '../../../platform/json/exact-json.js';
 import type { Logger } from '../../../platform/observability/logger.js';
 import { currentTraceparent } from '../../../platform/observability/trace-context.js';
 import type { GatewayMetrics } from '../../gateway-metrics.js';
@@ -33,7 +34,7 @@ export function createInProcessSubgraph(options: {
           const traceparent = currentTraceparent();
           const answered = execute({
             ...{ query: operation.query, operationName: operation.operationName },
-            variables: JSON.parse(`{${variablesText(request)}}`) as Record<string, unknown>,
+            variables: parseExactJson(`{${variablesText(request)}}`) as Record<string, unknown>,
             headers: traceparent === undefined ? context.forwarded : { ...context.forwarded, traceparent },
           });
           const late = new Promise<never>((_resolve, reject) => {
