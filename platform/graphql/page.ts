@@ -22,11 +22,11 @@ export interface Connection<Node> {
   };
 }
 
-/** Size of the page asked for. @throws FleetgraphError BAD_USER_INPUT when it is not 1 to 200. */
+/** Size of the page asked for. @throws FleetgraphError BAD_USER_INPUT when it is not 0 to 200. */
 export function pageSize(page: PageArguments, fallback = 20): number {
   const size = page.first ?? fallback;
-  if (size < 1 || size > maxPageSize)
-    throw new FleetgraphError('BAD_USER_INPUT', `"first" is ${size}; it must be from 1 to ${maxPageSize}.`, {
+  if (size < 0 || size > maxPageSize)
+    throw new FleetgraphError('BAD_USER_INPUT', `"first" is ${size}; it must be from 0 to ${maxPageSize}.`, {
       field: 'first',
     });
   return size;

@@ -25,8 +25,16 @@ test.each(['a\u0000', '\ud800', '\udc00b'])('a cursor with a key that no row can
   expect(() => decodeCursor('NAME', encodeCursor('NAME', ['fine', key]), 2)).toThrow(refused);
 });
 
-test.each([0, -1, 201])('a page of %d is refused', (first) => {
-  expect(() => pageSize({ first })).toThrow(/must be from 1 to 200/);
+test.each([-1, 201])('a page of %d is refused', (first) => {
+  expect(() => pageSize({ first })).toThrow(/must be from 0 to 200/);
+});
+
+test('an empty page tells whether there is more', () => {
+  expect(pageSize({ first: 0 })).toBe(0);
+  const nothing = { hasPreviousPage: false, startCursor: null, endCursor: null };
+  const connection = (rows: readonly number[]) => toConnection(rows, 0, { first: 0 }, String);
+  expect(connection([1])).toEqual({ edges: [], pageInfo: { ...nothing, hasNextPage: true } });
+  expect(connection([])).toEqual({ edges: [], pageInfo: { ...nothing, hasNextPage: false } });
 });
 
 test('the surplus row shows only as hasNextPage', () => {

@@ -93,7 +93,7 @@ describe('pages', () => {
   });
 
   test.each<[string, Readonly<Record<string, unknown>>, string]>([
-    ['a size of 0', { first: 0 }, 'first'],
+    ['a size of -1', { first: -1 }, 'first'],
     ['a size of 201', { first: 201 }, 'first'],
     ['a cursor that is none', { after: 'nonsense' }, 'after'],
     ['a cursor of another list', { after: encodeCursor('devices:name', ['a', 'b']) }, 'after'],

@@ -146,7 +146,19 @@ describe('a page', () => {
     expect((await list(tenant, { first: null })).edges).toHaveLength(20);
   });
 
-  it.each([0, -1, 201])('of %d is refused', async (first) => {
+  it('of 0 has no devices, and tells whether there are some and how many', async () => {
+    const tenant = freshTenant();
+    const nothing = { hasPreviousPage: false, startCursor: null, endCursor: null };
+    const empty = (totalCount: number, hasNextPage: boolean) => ({
+      ...{ edges: [], totalCount },
+      pageInfo: { ...nothing, hasNextPage },
+    });
+    expect(await list(tenant, { first: 0 })).toMatchObject(empty(0, false));
+    await mutate(world, 'registerDevices', { devices: [{ name: 'd', typeId: 'generic' }] }, { tenant });
+    expect(await list(tenant, { first: 0 })).toMatchObject(empty(1, true));
+  });
+
+  it.each([-1, 201])('of %d is refused', async (first) => {
     expect(await world.refusal(listQuery, { first })).toEqual({ code: 'BAD_USER_INPUT', field: 'first' });
   });
 
