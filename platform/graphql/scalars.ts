@@ -32,7 +32,7 @@ const Json = new GraphQLScalarType({
   },
 });
 
-/** @throws GraphQLError for a number that would be rounded, and a name that JSON is refused for. */
+/** @throws GraphQLError for a number that would be rounded. */
 function refuseInexact(node: ValueNode): void {
   switch (node.kind) {
     case Kind.INT:
@@ -43,13 +43,7 @@ function refuseInexact(node: ValueNode): void {
       node.values.forEach(refuseInexact);
       return;
     case Kind.OBJECT:
-      for (const { name, value } of node.fields) {
-        if (name.value === '__proto__')
-          throw new GraphQLError('A JSON value has a member "__proto__", a name that is reserved. Name it otherwise.', {
-            nodes: node,
-          });
-        refuseInexact(value);
-      }
+      for (const { value } of node.fields) refuseInexact(value);
   }
 }
 
