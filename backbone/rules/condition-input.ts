@@ -2,7 +2,7 @@
  * `RuleConditionInput` of the graph to the condition of a rule, checked. The actions subgraph takes it to write a rule, the query
  * subgraph to test one: the input is the same, and so is what is said of it.
  */
-import { isStorableText } from '../../platform/database/storable.js';
+import { assertStorableText } from '../../platform/database/storable.js';
 import { FleetgraphError } from '../../platform/errors.js';
 import { compileCondition, ConditionFault } from './compile.js';
 import type { RuleCondition, RuleTerm } from './definition.js';
@@ -126,13 +126,15 @@ function readThreshold(
 }
 
 function expression(text: string, field: string): string {
-  if (text.length < 1 || text.length > maxExpressionLength || !isStorableText(text))
+  assertStorableText(text, field);
+  if (text.length < 1 || text.length > maxExpressionLength)
     throw bad(field, `must be an expression of 1 to ${maxExpressionLength} characters`);
   return text;
 }
 
 function metricName(name: string, field: string): string {
-  if (name.length < 1 || name.length > 128 || !isStorableText(name)) throw bad(field, 'must be 1 to 128 characters');
+  assertStorableText(name, field);
+  if (name.length < 1 || name.length > 128) throw bad(field, 'must be 1 to 128 characters');
   return name;
 }
 

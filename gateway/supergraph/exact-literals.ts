@@ -3,6 +3,7 @@
  * `by(id: 9007199254740993)` as 9007199254740992. What it would round is planned as a string with a prefix that nobody can
  * know, and the plan has the digits again. A `Float` may be rounded.
  */
+import type { AdaptedFetch } from './adapt-plan.js';
 import type { FetchNode, PlanNode, QueryPlan, SubscriptionNode } from '@apollo/query-planner';
 import {
   getNamedType,
@@ -67,8 +68,10 @@ function withFetches(plan: QueryPlan, change: (fetch: FetchNode) => FetchNode): 
 function changeFetches(node: PlanNode, change: (fetch: FetchNode) => FetchNode): PlanNode {
   const inner = (each: PlanNode): PlanNode => changeFetches(each, change);
   switch (node.kind) {
-    case 'Fetch':
-      return change(node);
+    case 'Fetch': {
+      const { alone } = node as AdaptedFetch;
+      return alone ? ({ ...change(node), alone: change(alone) } as AdaptedFetch) : change(node);
+    }
     case 'Flatten':
       return { ...node, node: inner(node.node) };
     case 'Sequence':

@@ -21,6 +21,14 @@ export function isStorableText(text: string): boolean {
   return text.search(unstorable) === -1;
 }
 
+/**
+ * Checks that the text, an argument of a client, can be stored: before its length is looked at, which would be blamed else.
+ * @throws FleetgraphError BAD_USER_INPUT.
+ */
+export function assertStorableText(text: string, field: string): void {
+  if (!isStorableText(text)) throw new FleetgraphError('BAD_USER_INPUT', `${field} ${textFault}.`, { field });
+}
+
 /** The text with U+FFFD in place of what can't be stored, cut to `maxLength` UTF-16 units. */
 export function storableText(text: string, maxLength = Infinity): string {
   const cut = text.length <= maxLength ? text : `${text.slice(0, maxLength - 1)}…`;

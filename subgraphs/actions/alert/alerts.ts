@@ -6,6 +6,7 @@ import { readSelector } from '../../../backbone/devices/label-selector.js';
 import type { Reading } from '../../../backbone/events/catalogue.js';
 import type { RuleSeverity } from '../../../backbone/rules/definition.js';
 import { sqlOf, type Sql } from '../../../platform/database/sql.js';
+import { assertStorableText } from '../../../platform/database/storable.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import {
   decodeCursor,
@@ -188,6 +189,7 @@ function pageOf(rows: readonly Alert[], query: AlertQuery, page: PageArguments):
 
 function given(value: string | null | undefined, field: string): string | undefined {
   if (value === null || value === undefined) return undefined;
+  assertStorableText(value, field);
   if (isPossibleId(value)) return value;
   throw new FleetgraphError('BAD_USER_INPUT', `${field} must be 1 to 128 characters.`, { field });
 }

@@ -1,7 +1,12 @@
 /** The arguments of the mutations, checked: what comes out of here can be decided on and stored. */
 import type { RetryPolicy } from '../../../backbone/events/catalogue.js';
 import { FleetgraphError } from '../../../platform/errors.js';
-import { assertStorableJson, isStorableText, type Json } from '../../../platform/database/storable.js';
+import {
+  assertStorableJson,
+  assertStorableText,
+  isStorableText,
+  type Json,
+} from '../../../platform/database/storable.js';
 import { timeToLiveMs } from './time-to-live.js';
 
 export const maxParametersBytes = 16_384;
@@ -106,7 +111,8 @@ function readParameters(value: unknown, field: string): Json {
 
 export function readIdempotencyKey(key: string | null | undefined): string | undefined {
   if (key === null || key === undefined) return undefined;
-  if (key.length < 1 || key.length > maxIdempotencyKeyLength || !isStorableText(key))
+  assertStorableText(key, 'input.idempotencyKey');
+  if (key.length < 1 || key.length > maxIdempotencyKeyLength)
     throw badInput('input.idempotencyKey', `must be 1 to ${maxIdempotencyKeyLength} characters`);
   return key;
 }

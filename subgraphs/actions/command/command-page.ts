@@ -1,5 +1,6 @@
 /** Pages of commands, newest first: cursors are (time of creation, id), so that new commands in front do not move a page. */
 import type { Sql } from '../../../platform/database/sql.js';
+import { assertStorableText } from '../../../platform/database/storable.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import {
   decodeCursor,
@@ -74,6 +75,7 @@ function readCursor(cursor: string | null | undefined): CommandQuery['after'] {
 
 function given(value: string | null | undefined, field: string): string | undefined {
   if (value === null || value === undefined) return undefined;
+  assertStorableText(value, field);
   if (isPossibleId(value)) return value;
   throw new FleetgraphError('BAD_USER_INPUT', `${field} must be 1 to 128 characters.`, { field });
 }

@@ -1,5 +1,5 @@
 /** Which dead letters, as the graph names them. */
-import { isStorableText } from '../../../platform/database/storable.js';
+import { assertStorableText } from '../../../platform/database/storable.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import type { DeadLetterSelection, DeadLetterStatus } from './dead-letter-rows.js';
 
@@ -31,8 +31,8 @@ export function readFilter(filter: DeadLetterFilter | null | undefined, field: s
   const { consumer, type, cause, status, from, to } = filter ?? {};
   const text = (value: string | null | undefined, name: string): string | undefined => {
     if (value === null || value === undefined) return undefined;
-    if (value.length < 1 || value.length > 2_000 || !isStorableText(value))
-      throw badInput(`${field}.${name}`, 'must be 1 to 2000 characters');
+    assertStorableText(value, `${field}.${name}`);
+    if (value.length < 1 || value.length > 2_000) throw badInput(`${field}.${name}`, 'must be 1 to 2000 characters');
     return value;
   };
   return {

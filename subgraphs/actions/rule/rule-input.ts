@@ -2,7 +2,7 @@
 import { readSelector, type DeviceSelector } from '../../../backbone/devices/label-selector.js';
 import type { RuleConditionInput } from '../../../backbone/rules/condition-input.js';
 import type { RuleAction, RuleSelector, RuleSeverity } from '../../../backbone/rules/definition.js';
-import { isStorableText } from '../../../platform/database/storable.js';
+import { assertStorableText } from '../../../platform/database/storable.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import { isPossibleId } from '../command/command-input.js';
 import { readActions, type RuleActionInput } from './action-input.js';
@@ -66,7 +66,8 @@ export function readRuleId(id: string): string {
 
 /** Text of 1 to `max` characters that can be stored. @throws FleetgraphError BAD_USER_INPUT. */
 export function text(value: string, max: number, field: string): string {
-  if (value.trim().length >= 1 && value.length <= max && isStorableText(value)) return value;
+  assertStorableText(value, field);
+  if (value.trim().length >= 1 && value.length <= max) return value;
   throw new FleetgraphError('BAD_USER_INPUT', `${field} must be 1 to ${max.toLocaleString('en')} characters.`, {
     field,
   });

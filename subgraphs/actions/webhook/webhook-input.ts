@@ -2,7 +2,7 @@
 import { domainEventTypes } from '../../../backbone/events/catalogue.js';
 import { unknownEventType } from '../../../backbone/events/event-type-input.js';
 import { readSeverities } from '../../../backbone/rules/severity-input.js';
-import { isStorableText } from '../../../platform/database/storable.js';
+import { assertStorableText } from '../../../platform/database/storable.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import { timeToLiveMs } from '../command/time-to-live.js';
 import type { AddressGuard } from './endpoint/address-guard.js';
@@ -74,14 +74,15 @@ export function readOverlapMs(duration: string | null | undefined): number {
 /** @throws FleetgraphError BAD_USER_INPUT for a key that can't be kept. */
 export function readIdempotencyKey(key: string | null | undefined): string | undefined {
   if (key === null || key === undefined) return undefined;
-  if (key.length < 1 || key.length > 200 || !isStorableText(key))
-    throw badInput('input.idempotencyKey', 'must be 1 to 200 characters');
+  assertStorableText(key, 'input.idempotencyKey');
+  if (key.length < 1 || key.length > 200) throw badInput('input.idempotencyKey', 'must be 1 to 200 characters');
   return key;
 }
 
 function readDescription(text: string | null | undefined): string | null {
   if (text === null || text === undefined || text === '') return null;
-  if (text.length > 500 || !isStorableText(text)) throw badInput('input.description', 'must be at most 500 characters');
+  assertStorableText(text, 'input.description');
+  if (text.length > 500) throw badInput('input.description', 'must be at most 500 characters');
   return text;
 }
 
@@ -115,8 +116,8 @@ function readNames(names: readonly string[] | null | undefined, field: string): 
   if (names === null || names === undefined) return [];
   if (names.length > 100) throw badInput(field, `has ${names.length} entries; at most 100 are taken`);
   names.forEach((name, index) => {
-    if (name.length < 1 || name.length > 128 || !isStorableText(name))
-      throw badInput(`${field}[${index}]`, 'must be 1 to 128 characters');
+    assertStorableText(name, `${field}[${index}]`);
+    if (name.length < 1 || name.length > 128) throw badInput(`${field}[${index}]`, 'must be 1 to 128 characters');
   });
   return [...new Set(names)];
 }
