@@ -153,7 +153,12 @@ export function createExecutor(options: ExecutorOptions): Executor {
       if (!operation) throw new FleetgraphError('BAD_USER_INPUT', 'The document has no operation of that name.');
       refuseUnsupported(document, operation);
       const { apiSchema, supergraphSchema } = supergraph;
-      const { queryPlan, dataNames } = planOperation(supergraph, restriction?.allowed ?? document, operationName, overrides);
+      const { queryPlan, dataNames } = planOperation(
+        supergraph,
+        restriction?.allowed ?? document,
+        operationName,
+        overrides,
+      );
       const { node } = queryPlan;
       if (node?.kind === 'Subscription')
         throw new FleetgraphError('BAD_USER_INPUT', 'A subscription needs a transport that can stream.');

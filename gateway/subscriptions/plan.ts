@@ -72,7 +72,12 @@ export function planSubscription(
   if (!client) throw new FleetgraphError('BAD_USER_INPUT', 'The document has no operation of that name.');
   refuseUnsupported(document, client);
   refuseConditionalRoot(client);
-  const { queryPlan, dataNames } = planOperation(supergraph, restriction?.allowed ?? document, operationName, overrides);
+  const { queryPlan, dataNames } = planOperation(
+    supergraph,
+    restriction?.allowed ?? document,
+    operationName,
+    overrides,
+  );
   const { node } = queryPlan;
   const [denial] = restriction?.denials.values() ?? [];
   if (node?.kind !== 'Subscription' && denial) throw new FleetgraphError(denial.code, denial.message);

@@ -77,7 +77,10 @@ test('while the required subgraph is away, the rest of the entities is there', a
   gateway.scripts.set('products', (_sent, _response, { socket }) => void socket.destroy());
   expect(await gateway.ask('{ reviews { product { inStock shipping } } }')).toMatchObject({
     data: { reviews: [{ product: { inStock: true, shipping: null } }, { product: { inStock: true, shipping: null } }] },
-    errors: [{ extensions: { code: 'UNAVAILABLE' } }],
+    errors: [0, 1].map((index) => ({
+      path: ['reviews', index, 'product', 'shipping'],
+      extensions: { code: 'UNAVAILABLE' },
+    })),
   });
 });
 
