@@ -55,8 +55,43 @@ describe('JSON with exact numbers', () => {
     expect(exactJson(value)).toBe('{"a":1,"__proto__":{"b":9007199254740995}}');
   });
 
+  it('takes what JSON.parse takes, and nothing else', () => {
+    const piece = fc.constantFrom(
+      ...['9007199254740993', '-9007199254740993', '1e400', '09007199254740993', '9007199254740993.', '1', '-', '.5'],
+      ...['"', '"9007199254740993"', '"a\\"9007199254740993"', '"\\\\"', '\\', '"a"', '"__proto__"', 'null', 'e', '+'],
+      ...['{', '}', '[', ']', ':', ',', ' ', '\n'],
+    );
+    const text = fc.oneof(
+      fc.array(piece, { maxLength: 12 }).map((pieces) => pieces.join('')),
+      fc.array(piece, { maxLength: 3 }).map((pieces) => `{"a":[9007199254740993,${pieces.join('')}]}`),
+      piece.map((name) => `{${name}:9007199254740993}`),
+    );
+    fc.assert(
+      fc.property(text, (json) => {
+        expect(plain(outcomeOf(parseExactJson, json))).toEqual(outcomeOf(JSON.parse, json));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
   it('refuses what is not JSON', () => {
     expect(() => parseExactJson('{"a":9007199254740993')).toThrow(SyntaxError);
     expect(() => parseExactJson('9007199254740993 1')).toThrow(SyntaxError);
   });
 });
+
+function outcomeOf(parse: (text: string) => unknown, text: string): unknown {
+  try {
+    return { value: parse(text) };
+  } catch (error) {
+    return { fault: (error as Error).message };
+  }
+}
+
+/** The value with the numbers that JSON.parse makes of it. */
+function plain(value: unknown): unknown {
+  if (value instanceof LosslessNumber) return Number(value.value);
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, plain(member)]));
+}
