@@ -19,6 +19,7 @@ import {
 } from 'graphql-ws';
 import { messageOf } from '../../../platform/errors.js';
 import { sameAuthority, type Identity } from '../../../platform/identity/identity.js';
+import { exactJson } from '../../../platform/json/exact-json.js';
 import type { ParseJson } from '../../guards/json.js';
 import { TokenBucket } from '../../guards/message-rate.js';
 import type { GatewayContext } from '../../request-context.js';
@@ -205,7 +206,7 @@ export class Connection implements OperationConnection, SocketFollower {
   async #answerPing({ payload }: PingMessage): Promise<void> {
     const before = this.identity;
     if (!before || authorizationOf(payload) === undefined) {
-      this.send(JSON.stringify({ type: MessageType.Pong, ...(payload === undefined ? {} : { payload }) }));
+      this.send(exactJson({ type: MessageType.Pong, ...(payload === undefined ? {} : { payload }) }) ?? '');
       return;
     }
     const identity = await this.#authenticate(payload);

@@ -165,6 +165,14 @@ test('a subscription is sent the digits of its variables, their defaults and its
   expect(subscribed[1]).toContain(`on(id:${big} long:[${big}])`);
 });
 
+test('the payload of a ping comes back as it was sent', async () => {
+  const client = await openSocket(gateway.url, {});
+  const answered = once(client.socket, 'message');
+  client.socket.send(`{"type":"ping","payload":{"at":${big}}}`);
+  expect(String((await answered)[0])).toBe(`{"type":"pong","payload":{"at":${big}}}`);
+  client.socket.close();
+});
+
 test.each([
   ['{"n":null}', 'Argument "n" of non-null type "Int!" must not be null.'],
   [`{"n":${big}}`, `Int cannot represent non 32-bit signed integer value: ${big}`],
