@@ -28,7 +28,10 @@ let server: SubgraphServer;
 const subgraphs = new Map<string, Subgraph>();
 
 beforeAll(async () => {
-  app = createHttpService({ log: silentLog, metrics: new Registry(), ready: async () => undefined });
+  app = createHttpService({
+    ...{ name: 'test', host: '127.0.0.1', port: 0, log: silentLog, metrics: new Registry() },
+    ready: async () => undefined,
+  });
   server = await serveSubgraph({
     ...{ app, schema, verifyToken: issuer.verifyToken, production: false, log: silentLog },
     context: (base) => base,
