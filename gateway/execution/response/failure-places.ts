@@ -112,12 +112,12 @@ export function createFailurePlaces(failures: readonly Failure[]): FailurePlaces
     },
     explains({ object, name, isMissing }, path) {
       if (isTold(path)) return true;
-      const reasons = (covers.get(object) ?? []).filter(({ fields, suspects }) =>
-        (isMissing ? fields : suspects).has(name),
-      );
+      const all = covers.get(object) ?? [];
+      const reasons = all.filter(({ fields, suspects }) => (isMissing ? fields : suspects).has(name));
       const reason = reasons.find(({ entry }) => entry.failure.gap.named === name) ?? reasons[0];
-      if (!reason) return false;
-      const { entry } = reason;
+      // Without a failure it would have been fetched: the object was not known to be there in time.
+      const entry = reason?.entry ?? (isMissing ? (all[0]?.entry ?? entries.at(-1)) : undefined);
+      if (!entry) return false;
       if (entry.last !== object) entry.objects += 1;
       entry.last = object;
       if (entry.objects <= maxObjects) entry.found.push(path);

@@ -127,3 +127,20 @@ test('names that the client has given are in the paths, also where the plan has 
     errors: ['size', 'id'].map((field) => ({ ...notThere, path: ['part', field] })),
   });
 });
+
+test('an object that comes too late to be asked about has the error of what would have brought it', async () => {
+  await using shared = await startScriptedGateway({
+    former: `type Query { tank: Tank @shareable tanks: [Tank] }
+      type Tank @key(fields: "id") { id: ID! limit: Int }`,
+    latter: `type Query { tank: Tank @shareable }
+      type Tank @key(fields: "id") { id: ID! limit: Int @external alarm: String @requires(fields: "limit") }`,
+  });
+  shared.scripts.set('former', answers({ tank: { limit: 9 }, tanks: [] }));
+  shared.scripts.set('latter', breaks);
+  const answer = await shared.ask('{ tank { alarm limit } tanks { limit } }');
+  // Asked of one of them, the key is not there; of the other, the subgraph breaks off.
+  expect(answer).toEqual({
+    data: { tank: { alarm: null, limit: 9 }, tanks: [] },
+    errors: [{ ...notThere, message: notThere.message.replace('stock', 'latter'), path: ['tank', 'alarm'] }],
+  });
+});
