@@ -2,16 +2,7 @@
  * From joined data to the bytes of the answer. What can be made ready before there are variables is; a writer is compiled for
  * each way in which @skip and @include can turn out, when it is first needed.
  */
-import {
-  Kind,
-  visit,
-  type DocumentNode,
-  type FragmentDefinitionNode,
-  type GraphQLError,
-  type OperationDefinitionNode,
-  type GraphQLSchema,
-} from 'graphql';
-import { LRUCache } from 'lru-cache';
+import type { DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode } from 'graphql';
 import { exactJson } from '../../../platform/json/exact-json.js';
 import type { JsonObject } from '../json.js';
 import type { Restriction } from '../restriction.js';
@@ -20,7 +11,8 @@ import { compileWriter, type Writer } from './compile-writer.js';
 import { complete } from './complete.js';
 import type { FailurePlaces } from './failure-places.js';
 import { introspect } from './introspection.js';
-import { responseShape, type ResponseShape, type ShapedOperation } from './response-shape.js';
+import { fragmentsOf, type ResponseShape, type ShapedOperation } from './response-shape.js';
+import { shapeVariants } from './shape-variants.js';
 
 export interface Response {
   /** JSON: `{"data":…}`. */
@@ -43,8 +35,6 @@ interface Variant {
   readonly write: Writer;
 }
 
-/** An operation has as many as its conditions have outcomes that were asked for; few have more than one. */
-const maxVariants = 32;
 const noErrors: readonly GraphQLError[] = [];
 
 export function compileResponse(
@@ -54,25 +44,8 @@ export function compileResponse(
   denials?: Restriction['denials'],
   dataNames: ShapedOperation['dataNames'] = new Map(),
 ): Respond {
-  const fragments = new Map(
-    document.definitions
-      .filter((definition): definition is FragmentDefinitionNode => definition.kind === Kind.FRAGMENT_DEFINITION)
-      .map((fragment) => [fragment.name.value, fragment]),
-  );
-  const shaped: ShapedOperation = { schema, operation, fragments, denials, dataNames };
-  const conditions = conditionVariables(document);
-  const variants = new LRUCache<string, Variant>({ max: maxVariants });
-  const variantOf = (variables: Readonly<Record<string, unknown>>): Variant => {
-    const key = conditions.map((name) => (variables[name] === true ? '1' : '0')).join('');
-    const known = variants.get(key);
-    if (known) return known;
-    const shape = responseShape(shaped, variables);
-    const made = { shape, write: compileWriter(shape) };
-    variants.set(key, made);
-    return made;
-  };
-  // The first request shall not wait for it, where there is nothing to wait for.
-  if (conditions.length === 0) variantOf({});
+  const shaped: ShapedOperation = { schema, operation, fragments: fragmentsOf(document), denials, dataNames };
+  const variantOf = shapeVariants<Variant>(document, shaped, (shape) => ({ shape, write: compileWriter(shape) }));
 
   return (tape, data, variables, given, failures) => {
     const { shape, write } = variantOf(variables);
@@ -82,16 +55,4 @@ export function compileResponse(
     const completed = complete(shape, tape, data, introspection, failures);
     return { body: Buffer.from(`{"data":${exactJson(completed.data) ?? 'null'}}`), errors: completed.errors };
   };
-}
-
-/** Names of the variables that decide what is in the answer. */
-function conditionVariables(document: DocumentNode): string[] {
-  const names = new Set<string>();
-  visit(document, {
-    Directive({ name, arguments: given }) {
-      if (name.value !== 'skip' && name.value !== 'include') return;
-      for (const { value } of given ?? []) if (value.kind === Kind.VARIABLE) names.add(value.name.value);
-    },
-  });
-  return [...names];
 }

@@ -11,6 +11,7 @@ import {
   TypeMetaFieldDef,
   TypeNameMetaFieldDef,
   type DirectiveNode,
+  type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
   type GraphQLInterfaceType,
@@ -54,6 +55,14 @@ export interface ShapedOperation {
   readonly denials?: Restriction['denials'] | undefined;
   /** Names in the data by those in the answer, where the two differ. */
   readonly dataNames: ReadonlyMap<string, string>;
+}
+
+export function fragmentsOf({ definitions }: DocumentNode): ShapedOperation['fragments'] {
+  return new Map(
+    definitions
+      .filter((definition): definition is FragmentDefinitionNode => definition.kind === Kind.FRAGMENT_DEFINITION)
+      .map((fragment) => [fragment.name.value, fragment]),
+  );
 }
 
 export function responseShape(
