@@ -28,6 +28,7 @@ import { createGuards } from './guards/guards.js';
 import { createJsonParser } from './guards/json.js';
 import { createClientAddressOf } from './client-address.js';
 import { readKnownOperations } from './guards/known-operations.js';
+import { boundedErrors } from './guards/max-errors.js';
 import { withoutSuggestions } from './guards/suggestions.js';
 import { createContext, credentialsIn } from './request-context.js';
 import { awaitSubgraphs, type SubgraphsAwaited } from './supergraph/await-subgraphs.js';
@@ -138,6 +139,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       const engine = createSubscriptionEngine({
         ...{ supergraph: current, upstreams, subgraphs, log, metrics, formatError },
         readmit: (stream) => admitAgain(operations.peek, stream),
+        limitErrors: (errors) => boundedErrors(errors, graph.errors),
       });
       const executor = createExecutor({
         ...{ supergraph: current, subgraphs, formatError },

@@ -2,19 +2,21 @@
  * The subscription engine, free of any transport: give it a validated operation and somebody to tell, and it sends payloads.
  * Clients that want the same share one stream (shared-stream.ts).
  */
-import { GraphQLError, type DocumentNode, type GraphQLFormattedError } from 'graphql';
-import { FleetgraphError, messageOf } from '../../platform/errors.js';
+import type { DocumentNode } from 'graphql';
+import { FleetgraphError } from '../../platform/errors.js';
 import type { Logger } from '../../platform/observability/logger.js';
 import type { Subgraphs } from '../execution/subgraphs/subgraph.js';
 import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
 import type { OverrideChoice } from '../supergraph/override-labels.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
-import { createEventExecutor } from './execute-event.js';
+import type { FormatError } from '../present-error.js';
+import { createEventExecutor, type EventExecutorOptions } from './execute-event.js';
 import { Member, type MemberEvents, type Subscriber } from './member.js';
 import { sharingKey } from './normalise.js';
 import type { QueueLimits } from './payload-queue.js';
 import type { SubscriptionPlan } from './plan.js';
+import { presentEnding } from './present-ending.js';
 import { SharedStream, type StreamServices } from './shared-stream.js';
 import type { StreamIdentity } from './stream-events.js';
 import type { Upstreams } from './upstream.js';
@@ -74,7 +76,9 @@ export interface SubscriptionEngineOptions {
   readonly subgraphs: Subgraphs;
   readonly log: Logger;
   readonly metrics: GatewayMetrics;
-  readonly formatError: (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError;
+  readonly formatError: FormatError;
+  /** How many errors one payload has; default: all of them. */
+  readonly limitErrors?: EventExecutorOptions['limitErrors'];
   /** What may wait for one client that is slow (default 1,000 payloads, 4 MiB). */
   readonly queueLimits?: QueueLimits;
   /** How long a broken stream is tried to be taken up again, milliseconds (default 60,000). */
@@ -109,19 +113,12 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
     stream.leave(member);
   };
 
-  const present = (error: unknown, cursor: string | undefined): readonly GraphQLFormattedError[] => {
-    const known = formatError(formattedOf(error), error);
-    return [
-      cursor === undefined || known.extensions?.['code'] !== 'UNAVAILABLE'
-        ? known
-        : { ...known, extensions: { ...known.extensions, cursor } },
-    ];
-  };
+  const present = presentEnding(formatError);
 
   const services: StreamServices = {
     ...{ upstreams: options.upstreams, log: options.log, present },
     resumeForMs: options.resumeForMs ?? 60_000,
-    execute: createEventExecutor(options),
+    ...createEventExecutor(options),
     onOver(stream) {
       metrics.sharedStreams.dec();
       if (streams.get(stream.identity.key) === stream) streams.delete(stream.identity.key);
@@ -221,8 +218,4 @@ class Hold implements Subscription {
   cursor(): string | undefined {
     return this.#member.cursor;
   }
-}
-
-function formattedOf(error: unknown): GraphQLFormattedError {
-  return error instanceof GraphQLError ? error.toJSON() : { message: messageOf(error) };
 }

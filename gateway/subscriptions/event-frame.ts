@@ -6,11 +6,23 @@
  * In a JSON string a quotation mark is escaped, so `,"extensions":{"stream":` is never part of one; its last occurrence, with
  * what is valid JSON up to the last brace but one, is the member of the payload. Whatever looks different is parsed.
  */
-import type { FormattedExecutionResult } from 'graphql';
 import type { StreamMark, StreamPlace } from '../../platform/graphql/stream-contract.js';
+import { parseExactJson } from '../../platform/json/exact-json.js';
+import { isObject, type JsonObject } from '../execution/json.js';
 
-export type UpstreamEvent = FormattedExecutionResult<Record<string, unknown>>;
+/** An execution result. Its errors are objects; what is in them has not been looked at. */
+export interface UpstreamEvent {
+  readonly data: JsonObject | null;
+  readonly errors?: readonly JsonObject[] | undefined;
+  readonly extensions?: unknown;
+}
 type StreamExtension = Partial<StreamPlace & StreamMark>;
+
+/** Text that is not JSON: nothing that the connection says can be trusted any more. */
+export class NotJson extends SyntaxError {}
+
+/** A payload that is JSON but no execution result (GraphQL specification, 7.1): its operation can't go on. */
+export class MalformedEvent extends Error {}
 
 const dataFirst = Buffer.from('{"data":');
 const errors = Buffer.from('"errors":');
@@ -25,12 +37,17 @@ export class EventFrame {
   readonly #answerEnd: number | undefined;
   readonly stream: StreamExtension | undefined;
 
-  /** @param payload JSON of an execution result. @throws SyntaxError if it is not. */
+  /** @param payload JSON of an execution result. @throws NotJson, MalformedEvent */
   constructor(payload: Buffer) {
     this.#payload = payload;
     const found = cut(payload);
     this.#answerEnd = found?.end;
-    this.stream = found ? found.stream : (this.result().extensions?.['stream'] as StreamExtension | undefined);
+    this.stream = found ? found.stream : streamOf(this.result());
+  }
+
+  /** Whether the data, where it need not be parsed to be found, passes the test of its bytes. */
+  hasData(test: (json: Buffer, from: number, to: number) => boolean): boolean {
+    return this.#answerEnd !== undefined && test(this.#payload, dataFirst.length, this.#answerEnd);
   }
 
   /** The JSON of `{ data }`, if the subgraph sent no errors with it: bytes of its own. */
@@ -43,15 +60,20 @@ export class EventFrame {
     return bytes;
   }
 
+  /** @throws NotJson, MalformedEvent */
   result(): UpstreamEvent {
-    this.#result ??= JSON.parse(this.#payload.toString()) as UpstreamEvent;
+    this.#result ??= resultIn(this.#payload);
     return this.#result;
   }
 }
 
 /** Where the answer ends, and what is said beside it. */
 function cut(payload: Buffer): { readonly end: number; readonly stream: StreamExtension | undefined } | undefined {
-  if (payload.compare(dataFirst, 0, dataFirst.length, 0, dataFirst.length) !== 0 || payload.includes(errors))
+  if (
+    payload.length < dataFirst.length ||
+    payload.compare(dataFirst, 0, dataFirst.length, 0, dataFirst.length) !== 0 ||
+    payload.includes(errors)
+  )
     return undefined;
   const end = payload.lastIndexOf(streamLast);
   if (end === -1)
@@ -59,9 +81,32 @@ function cut(payload: Buffer): { readonly end: number; readonly stream: StreamEx
       ? undefined
       : { end: payload.length - 1, stream: undefined };
   try {
-    const text = payload.toString('utf8', end + streamLast.length, payload.length - 2);
-    return { end, stream: JSON.parse(text) as StreamExtension };
+    const stream: unknown = JSON.parse(payload.toString('utf8', end + streamLast.length, payload.length - 2));
+    return isObject(stream) ? { end, stream } : undefined;
   } catch {
     return undefined;
   }
+}
+
+function resultIn(payload: Buffer): UpstreamEvent {
+  let result: unknown;
+  try {
+    result = parseExactJson(payload.toString());
+  } catch (error) {
+    throw error instanceof SyntaxError ? new NotJson(error.message) : error;
+  }
+  if (!isObject(result)) throw new MalformedEvent('The payload of an event is no object.');
+  const { data = null, errors: told, extensions: said } = result;
+  const faults: readonly unknown[] = Array.isArray(told) ? told : [];
+  if ((data !== null && !isObject(data)) || !faults.every(isObject) || (told && !Array.isArray(told)))
+    throw new MalformedEvent('The payload of an event has data or errors of another type than a result has.');
+  const event = { data, errors: faults.length > 0 ? faults : undefined, extensions: said };
+  if (data === null && faults.length === 0 && streamOf(event)?.mark === undefined)
+    throw new MalformedEvent('The payload of an event has neither data nor errors.');
+  return event;
+}
+
+function streamOf({ extensions: said }: UpstreamEvent): StreamExtension | undefined {
+  const stream = isObject(said) ? said['stream'] : undefined;
+  return isObject(stream) ? stream : undefined;
 }

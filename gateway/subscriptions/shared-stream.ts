@@ -5,7 +5,6 @@
  * Where the field can be taken up again, a broken stream is, from where it broke, and no client notices. The token it runs
  * with is the one that lasts longest among its clients; when that ends, the next one takes over in the same way.
  */
-import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import type { StreamRequest } from '../../platform/graphql/stream-contract.js';
 import { backoffMs, pause } from '../../platform/lifecycle/wait.js';
 import type { Logger } from '../../platform/observability/logger.js';
@@ -17,19 +16,24 @@ import type { Member } from './member.js';
 import { createPages, type Pages } from './pages.js';
 import type { StreamPayload } from './payload.js';
 import type { SubscriptionPlan } from './plan.js';
-import type { ExecuteEvent } from './execute-event.js';
+import type { EventExecutor } from './execute-event.js';
 import { operationOf, payloadAtOnce, workFor, type StreamIdentity } from './stream-events.js';
 import type { Upstreams } from './upstream.js';
+import type { PresentEnding } from './present-ending.js';
 import { isInterruption, StreamInterrupted } from './stream-interrupted.js';
+import { EndedBySubgraph } from './subgraph-errors.js';
+import { UpstreamRefused } from './upstream-refused.js';
 
 /** What all streams of a gateway have in common. */
 export interface StreamServices {
   readonly upstreams: Upstreams;
   readonly log: Logger;
   /** The answer for an event: what other subgraphs know is fetched and joined. */
-  readonly execute: ExecuteEvent;
+  readonly execute: EventExecutor['execute'];
+  /** Whether an event is the answer as it is. */
+  readonly fits: EventExecutor['fits'];
   /** The error that a client is told. `cursor`: where it goes on. */
-  readonly present: (error: unknown, cursor: string | undefined) => readonly GraphQLFormattedError[];
+  readonly present: PresentEnding;
   /** Nobody is left; or the stream is over, and nobody may join any more. Called once. */
   readonly onOver: (stream: SharedStream) => void;
   /** How long a broken stream is tried to be taken up again, milliseconds. */
@@ -152,7 +156,7 @@ export class SharedStream {
   next(event: EventFrame): void {
     const { stream } = event;
     if (this.#interruptedAt !== undefined)
-      this.#services.log.info({ subgraph: this.identity.plan.primary.serviceName }, 'a stream was taken up again');
+      this.#services.log.debug({ subgraph: this.identity.plan.primary.serviceName }, 'a stream was taken up again');
     this.#interruptedAt = undefined;
     this.#attempt = 0;
     if (stream?.mark) {
@@ -162,9 +166,9 @@ export class SharedStream {
     }
     const context = this.#context;
     if (!context) return;
-    const payload = this.#ordered ? undefined : payloadAtOnce(this.identity, event);
-    if (payload) this.#deliver(payload);
-    else if (!this.#inLine().add(workFor(this.identity, event, context, this.#services.execute))) {
+    const payload = payloadAtOnce(this.identity, event, this.#services);
+    if (payload && !this.#ordered) this.#deliver(payload);
+    else if (!this.#inLine().add(payload ? () => payload : workFor(this.identity, event, context, this.#services))) {
       // The connection is everybody's: it can't be held back for one stream.
       this.#leaveUpstream?.();
       this.end(new StreamInterrupted(new Error(`more than ${maxWaiting} events waited to be joined`)));
@@ -195,7 +199,9 @@ export class SharedStream {
     const { log, resumeForMs } = this.#services;
     const isTokenOver = isUnauthenticated(error) && (this.#context?.identity?.expiresAtMs ?? 0) <= Date.now() + 1_000;
     // Who subscribes while the subgraph is away is told at once, and may do something else meanwhile.
-    const canResume = this.#cursor !== undefined && (isTokenOver || isInterruption(error));
+    // A stream that ran waits also for a subgraph that refuses connections: proxies do while it restarts.
+    const mayPass = isTokenOver || isInterruption(error) || error instanceof UpstreamRefused;
+    const canResume = this.#cursor !== undefined && mayPass;
     this.#interruptedAt ??= performance.now();
     if (!canResume || performance.now() - this.#interruptedAt > resumeForMs) {
       this.#failAll(error);
@@ -241,7 +247,10 @@ export class SharedStream {
         const operation = operationOf(this.identity, context, since, request);
         return upstreams.subscribe(this.identity.plan.primary.serviceName, operation, sink);
       },
-      workFor: (event, context) => workFor(this.identity, event, context, this.#services.execute),
+      workFor: (event, context) => {
+        const payload = payloadAtOnce(this.identity, event, this.#services);
+        return payload ? () => payload : workFor(this.identity, event, context, this.#services);
+      },
       ...{ maxExecuting, retryForMs: resumeForMs },
     });
     return this.#pages;
@@ -299,5 +308,5 @@ function expiryOf({ context }: Member): number {
 }
 
 function isUnauthenticated(error: unknown): boolean {
-  return error instanceof GraphQLError && error.extensions['code'] === 'UNAUTHENTICATED';
+  return error instanceof EndedBySubgraph && error.hasOnlyCode('UNAUTHENTICATED');
 }

@@ -2,7 +2,7 @@
 import type { StreamRequest } from '../../platform/graphql/stream-contract.js';
 import type { GatewayContext } from '../request-context.js';
 import type { EventFrame } from './event-frame.js';
-import type { ExecuteEvent } from './execute-event.js';
+import type { EventExecutor } from './execute-event.js';
 import type { Work } from './in-order.js';
 import { placed, type StreamPayload } from './payload.js';
 import { sinceVariable, type SubscriptionPlan } from './plan.js';
@@ -38,21 +38,24 @@ export function operationOf(
   };
 }
 
-/** The payload of an event that is the answer as it is: its bytes, if it has no errors that have to be looked at. */
-export function payloadAtOnce({ plan }: StreamIdentity, event: EventFrame): StreamPayload | undefined {
-  const bytes = plan.isWhole ? event.answer() : undefined;
+/** The payload of an event that is the answer as it is: its bytes. Undefined if it has to be executed. */
+export function payloadAtOnce(
+  identity: StreamIdentity,
+  event: EventFrame,
+  { fits }: Pick<EventExecutor, 'fits'>,
+): StreamPayload | undefined {
+  if (!identity.plan.isWhole || !event.hasData((json, from, to) => fits(identity, json, from, to))) return undefined;
+  const bytes = event.answer();
   return bytes && placed(bytes, event.stream);
 }
 
-/** What is to be done for an event to have its payload. */
+/** What is to be done for an event to have its payload. @throws NotJson, MalformedEvent */
 export function workFor(
   identity: StreamIdentity,
   event: EventFrame,
   context: GatewayContext,
-  execute: ExecuteEvent,
+  { execute }: Pick<EventExecutor, 'execute'>,
 ): Work<StreamPayload> {
-  const known = payloadAtOnce(identity, event);
-  if (known) return () => known;
   // Read now: the bytes are part of a larger buffer, which what waits must not keep.
   const [result, { stream }] = [event.result(), event];
   return () => {

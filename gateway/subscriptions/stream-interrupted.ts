@@ -1,6 +1,6 @@
 /** A stream that broke off for a reason that has nothing to do with what was asked for: it may be taken up again. */
-import { GraphQLError } from 'graphql';
 import { FleetgraphError } from '../../platform/errors.js';
+import { EndedBySubgraph } from './subgraph-errors.js';
 
 export class StreamInterrupted extends FleetgraphError {
   constructor(cause: unknown) {
@@ -15,7 +15,5 @@ export class StreamInterrupted extends FleetgraphError {
 
 /** Whether the subgraph, or the way there, broke off, rather than refuse. */
 export function isInterruption(error: unknown): boolean {
-  return (
-    error instanceof StreamInterrupted || (error instanceof GraphQLError && error.extensions['code'] === 'UNAVAILABLE')
-  );
+  return error instanceof StreamInterrupted || (error instanceof EndedBySubgraph && error.hasOnlyCode('UNAVAILABLE'));
 }

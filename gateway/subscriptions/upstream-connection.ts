@@ -8,12 +8,14 @@
  * is, and keeps several promises and closures for each of the ten thousand streams that are silent.
  */
 import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL, MessageType } from 'graphql-ws';
-import { GraphQLError } from 'graphql';
 import { WebSocket } from 'ws';
-import { exactJson } from '../../platform/json/exact-json.js';
+import { exactJson, parseExactJson } from '../../platform/json/exact-json.js';
 import type { Logger } from '../../platform/observability/logger.js';
+import { ConnectionLog } from './connection-log.js';
+import { EventFrame, NotJson } from './event-frame.js';
 import { StreamInterrupted } from './stream-interrupted.js';
-import { EventFrame } from './event-frame.js';
+import { EndedBySubgraph } from './subgraph-errors.js';
+import { closedWith, upgradeAnsweredWith, UpstreamRefused } from './upstream-refused.js';
 
 export interface UpstreamOperation {
   readonly query: string;
@@ -24,7 +26,10 @@ export interface UpstreamOperation {
 /** Who wants the events of an operation. */
 export interface UpstreamSink {
   next(event: EventFrame): void;
-  /** Its last: what the subgraph ended the operation with, StreamInterrupted if the connection broke, nothing if it is complete. */
+  /**
+   * Its last: EndedBySubgraph, StreamInterrupted if the connection broke, UpstreamRefused if it is no use to try again,
+   * what the event was that could not be taken; nothing if it is complete.
+   */
   end(error?: Error): void;
 }
 
@@ -41,9 +46,12 @@ export interface UpstreamConnectionOptions {
 const connectTimeoutMs = 5_000;
 /** How long the other end may take to close. */
 const closeTimeoutMs = 1_000;
+/** Characters of a message that a log line quotes. */
+const maxQuoted = 200;
 
 export class UpstreamConnection {
   readonly #options: UpstreamConnectionOptions;
+  readonly #log: ConnectionLog;
   readonly #sinks = new Map<string, UpstreamSink>();
   /** What is said as soon as the connection is acknowledged, by id. */
   #unsent = new Map<string, UpstreamOperation>();
@@ -57,6 +65,7 @@ export class UpstreamConnection {
 
   constructor(options: UpstreamConnectionOptions) {
     this.#options = options;
+    this.#log = new ConnectionLog(options.log, options.subgraph);
   }
 
   /** Begins an operation. @returns its id, to leave it by. */
@@ -92,28 +101,40 @@ export class UpstreamConnection {
   }
 
   #connect(): void {
-    const socket = new WebSocket(this.#options.url, GRAPHQL_TRANSPORT_WS_PROTOCOL, {
+    const { subgraph, url } = this.#options;
+    const socket = new WebSocket(url, GRAPHQL_TRANSPORT_WS_PROTOCOL, {
       // An address that swallows packets must not be waited for as long as TCP would.
       handshakeTimeout: connectTimeoutMs,
       perMessageDeflate: false,
     });
     this.#socket = socket;
     let reason: unknown;
-    socket.once('open', () => this.#say({ type: MessageType.ConnectionInit }));
+    let isUpgraded = false;
+    socket.once('upgrade', () => (isUpgraded = true));
+    socket.once('unexpected-response', (_request, response) => {
+      reason = upgradeAnsweredWith(subgraph, response.statusCode ?? 0);
+      socket.terminate();
+    });
+    socket.once('open', () => {
+      isUpgraded = false;
+      this.#say({ type: MessageType.ConnectionInit });
+    });
     socket.on('message', (data: Buffer) => {
       if (this.#socket === socket) this.#receive(data);
     });
-    socket.on('error', (error) => (reason = error));
-    socket.once('close', (code) => this.#lose(socket, reason ?? new Error(`the connection was closed with ${code}`)));
+    socket.on('error', (error) => {
+      // Between the answer to the upgrade and the opening: another subprotocol, or no WebSocket at all.
+      reason ??= isUpgraded ? new UpstreamRefused(subgraph, 'INTERNAL_SERVER_ERROR', error.message) : error;
+    });
+    socket.once('close', (code, said) => this.#lose(socket, reason ?? closedWith(subgraph, code, said.toString())));
     this.#timer = setTimeout(() => {
       reason = new Error('the connection was not acknowledged in time');
       socket.terminate();
     }, connectTimeoutMs);
   }
 
-  #lose(socket: WebSocket, reason: unknown): void {
+  #lose(socket: WebSocket, reason: unknown, isViolation = false): void {
     if (this.#socket !== socket) return;
-    this.#options.log.debug({ subgraph: this.#options.subgraph, err: reason }, 'upstream connection closed');
     clearTimeout(this.#timer);
     clearTimeout(this.#lingering);
     this.#socket = undefined;
@@ -121,7 +142,12 @@ export class UpstreamConnection {
     this.#unsent = new Map();
     const sinks = [...this.#sinks.values()];
     this.#sinks.clear();
-    for (const sink of sinks) sink.end(new StreamInterrupted(reason));
+    // Nobody misses a connection without streams.
+    const isFault = isViolation || reason instanceof UpstreamRefused;
+    if (sinks.length > 0) this.#log.failed(isFault ? 'error' : 'warn', reason);
+    // One for all: what is told of it is made, and logged, once.
+    const ending = reason instanceof UpstreamRefused ? reason : new StreamInterrupted(reason);
+    for (const sink of sinks) sink.end(ending);
   }
 
   #say(message: object): void {
@@ -132,16 +158,13 @@ export class UpstreamConnection {
     this.#awaitsPong = false;
     try {
       const next = nextIn(frame);
-      if (next) this.#next(next.id, new EventFrame(next.payload));
-      else this.#understand(JSON.parse(frame.toString()) as ServerMessage);
+      if (next) this.#next(next.id, next.payload);
+      else this.#understand(parseExactJson(frame.toString()) as ServerMessage);
     } catch (error) {
       // What it says next can't be trusted either.
-      this.#options.log.error(
-        { subgraph: this.#options.subgraph, err: error },
-        'a subgraph does not speak the protocol',
-      );
       this.#socket?.close(CloseCode.BadResponse, 'Bad response');
-      if (this.#socket) this.#lose(this.#socket, error);
+      const violation = new Error('the subgraph does not speak the protocol', { cause: error });
+      if (this.#socket) this.#lose(this.#socket, violation, true);
     }
   }
 
@@ -151,10 +174,10 @@ export class UpstreamConnection {
         this.#begin();
         return;
       case MessageType.Next:
-        this.#next(message.id, new EventFrame(Buffer.from(JSON.stringify(message.payload))));
+        this.#next(message.id, Buffer.from(exactJson(message.payload) ?? 'null'));
         return;
       case MessageType.Error:
-        this.#end(message.id, errorOf(message.payload));
+        this.#end(message.id, new EndedBySubgraph(this.#options.subgraph, message.payload));
         return;
       case MessageType.Complete:
         this.#end(message.id);
@@ -165,13 +188,14 @@ export class UpstreamConnection {
       case MessageType.Pong:
         return;
       default:
-        throw new Error(`unexpected message: ${JSON.stringify(message)}`);
+        throw new Error(`unexpected message: ${JSON.stringify(message).slice(0, maxQuoted)}`);
     }
   }
 
   #begin(): void {
     clearTimeout(this.#timer);
     this.#isAcknowledged = true;
+    this.#log.recovered();
     const unsent = this.#unsent;
     this.#unsent = new Map();
     for (const [id, payload] of unsent) this.#say({ id, type: MessageType.Subscribe, payload });
@@ -188,22 +212,26 @@ export class UpstreamConnection {
     const stoodStill = now - this.#pingedAt > 1.5 * keepAliveMs;
     this.#pingedAt = now;
     if (this.#awaitsPong && !stoodStill) {
-      this.#options.log.warn({ subgraph: this.#options.subgraph }, 'upstream connection is silent and is given up');
-      this.#socket?.terminate();
+      const socket = this.#socket;
+      socket?.terminate();
+      if (socket) this.#lose(socket, new Error('the subgraph answers no pings'));
       return;
     }
     this.#awaitsPong = true;
     this.#say({ type: MessageType.Ping });
   }
 
-  #next(id: string, event: EventFrame): void {
+  /** @throws NotJson */
+  #next(id: string, payload: Buffer): void {
     const sink = this.#sinks.get(id);
+    if (!sink) return;
     try {
-      sink?.next(event);
+      sink.next(new EventFrame(payload));
     } catch (error) {
+      if (error instanceof NotJson) throw error;
       // The connection is everybody's: what one stream can't take is the end of that one.
       this.leave(id);
-      sink?.end(error instanceof Error ? error : new Error(String(error)));
+      sink.end(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
@@ -257,15 +285,4 @@ function nextIn(frame: Buffer): { readonly id: string; readonly payload: Buffer 
     id: frame.toString('latin1', frameHead.length, idEnd),
     payload: frame.subarray(payloadStart, frame.length - 1),
   };
-}
-
-/** The errors that the subgraph ended an operation with, as one. */
-function errorOf(payload: unknown): Error {
-  const [first] = (Array.isArray(payload) ? payload : []) as readonly {
-    readonly message?: string;
-    readonly extensions?: Record<string, unknown>;
-  }[];
-  return new GraphQLError(first?.message ?? 'The subgraph ended the subscription.', {
-    extensions: first?.extensions ?? { code: 'UNAVAILABLE' },
-  });
 }

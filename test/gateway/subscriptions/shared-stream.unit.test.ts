@@ -37,6 +37,7 @@ function startStream(execute: StreamServices['execute']) {
     },
     log: silentLog,
     execute,
+    fits: () => false,
     present: (error) => [{ message: String(error) }],
     onOver: (stream) => over.push(stream),
     resumeForMs: 10_000,
