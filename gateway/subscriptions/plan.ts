@@ -11,9 +11,7 @@ import {
   valueFromASTUntyped,
   type DocumentNode,
   type FieldNode,
-  type FragmentDefinitionNode,
   type OperationDefinitionNode,
-  type SelectionSetNode,
 } from 'graphql';
 import { FleetgraphError } from '../../platform/errors.js';
 import { refuseUnsupported } from '../execution/refuse-unsupported.js';
@@ -22,6 +20,7 @@ import { compileCoercion, type CoerceVariables } from '../execution/variables/co
 import { planOperation } from '../supergraph/plan-operation.js';
 import type { SeparateNames } from '../supergraph/separate-names.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
+import { operationOf, wholeEvent } from './whole-event.js';
 import { normalise, type NormalisedOperation } from './normalise.js';
 
 export interface SubscriptionPlan {
@@ -29,7 +28,7 @@ export interface SubscriptionPlan {
   readonly primary: FetchNode;
   /** What follows for each event; undefined if the event holds everything. */
   readonly rest: PlanNode | undefined;
-  /** Whether the event is the answer as it is: nothing to fetch, and nothing in it that was not asked for. */
+  /** Whether an event can be the answer as it is: nothing to fetch, and nothing asked for but what the client asks for. */
   readonly isWhole: boolean;
   /** What of it the client may not see, and is not asked for. */
   readonly denials: Restriction['denials'] | undefined;
@@ -86,12 +85,14 @@ export function planSubscription(
       'BAD_USER_INPUT',
       'The subscription selects no field of the graph. Select one field of the type Subscription.',
     );
-  const { primary, rest } = node;
+  const { rest } = node;
+  const whole = rest === undefined && !restriction ? wholeEvent(client, document, node.primary) : undefined;
+  const primary = whole ?? node.primary;
   const resumption = resumptionOf(primary, supergraph);
   return {
     primary,
     rest,
-    isWhole: rest === undefined && !restriction && asksForTheSame(client, fragmentsOf(document), primary),
+    isWhole: whole !== undefined,
     document,
     operation: client,
     denials: restriction?.denials,
@@ -122,10 +123,6 @@ function refuseConditionalRoot({ selectionSet }: OperationDefinitionNode): void 
     if (selection.kind === Kind.INLINE_FRAGMENT)
       refuseConditionalRoot({ selectionSet: selection.selectionSet } as OperationDefinitionNode);
   }
-}
-
-function operationOf(document: DocumentNode): OperationDefinitionNode | undefined {
-  return document.definitions.find((definition) => definition.kind === Kind.OPERATION_DEFINITION);
 }
 
 function resumptionOf(primary: FetchNode, { supergraphSchema }: Supergraph): Resumption | undefined {
@@ -170,51 +167,4 @@ function resumptionOf(primary: FetchNode, { supergraphSchema }: Supergraph): Res
       return typeof value === 'string' ? value : undefined;
     },
   };
-}
-
-type Fragments = Readonly<Record<string, FragmentDefinitionNode>>;
-
-function fragmentsOf({ definitions }: DocumentNode): Fragments {
-  return Object.fromEntries(
-    definitions.flatMap((definition) =>
-      definition.kind === Kind.FRAGMENT_DEFINITION ? [[definition.name.value, definition]] : [],
-    ),
-  );
-}
-
-type Shape = Map<string, Shape>;
-
-/** Whether the document for the subgraph asks for the fields of the client's, under the same names, and for nothing more. */
-function asksForTheSame(operation: OperationDefinitionNode, fragments: Fragments, primary: FetchNode): boolean {
-  const document = parse(primary.operation);
-  const theirs = operationOf(document);
-  if (theirs === undefined || (primary.outputRewrites?.length ?? 0) > 0) return false;
-  return areEqual(shapeOf(operation.selectionSet, fragments), shapeOf(theirs.selectionSet, fragmentsOf(document)));
-}
-
-function shapeOf(set: SelectionSetNode, fragments: Fragments, shape: Shape = new Map()): Shape {
-  for (const selection of set.selections) {
-    if (selection.kind === Kind.FIELD) {
-      const name = (selection.alias ?? selection.name).value;
-      const inner = shape.get(name) ?? new Map<string, Shape>();
-      shape.set(name, inner);
-      if (selection.selectionSet) shapeOf(selection.selectionSet, fragments, inner);
-    } else {
-      const inner =
-        selection.kind === Kind.INLINE_FRAGMENT
-          ? selection.selectionSet
-          : fragments[selection.name.value]?.selectionSet;
-      if (inner) shapeOf(inner, fragments, shape);
-    }
-  }
-  return shape;
-}
-
-function areEqual(one: Shape, other: Shape): boolean {
-  if (one.size !== other.size) return false;
-  for (const [name, inner] of one) {
-    const counterpart = other.get(name);
-    if (counterpart === undefined || !areEqual(inner, counterpart)) return false;
-  }
-  return true;
 }

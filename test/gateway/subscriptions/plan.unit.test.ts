@@ -1,6 +1,6 @@
 import { composeServices } from '@apollo/composition';
 import { readFileSync } from 'node:fs';
-import { parse } from 'graphql';
+import { parse, stripIgnoredCharacters } from 'graphql';
 import { expect, test } from 'vitest';
 import { FleetgraphError } from '../../../platform/errors.js';
 import { planSubscription } from '../../../gateway/subscriptions/plan.js';
@@ -60,4 +60,23 @@ test('a name that a client gives to another field is kept apart from the key tha
   expect(planned.primary.operation).toContain('part{__typename id client_id:name}');
   expect([...planned.dataNames]).toEqual([['id', 'client_id']]);
   expect(planned.isWhole).toBe(false);
+});
+
+// Apollo Client and urql put `__typename` last, the planner first: each event would have had to be written anew.
+test.each([
+  ['events { cursor event { id type } __typename }', 'events{cursor event{id type}__typename}'],
+  [
+    'deviceStates { presence { online __typename } cursor ...Rest } } fragment Rest on DeviceStateUpdate { snapshot presence { lastSeen } ',
+    'deviceStates{presence{online __typename lastSeen}cursor snapshot}',
+  ],
+  [
+    'deviceStates { cursor ... @include(if: $on) { snapshot } presence { online } __typename }',
+    'deviceStates{cursor ...@include(if:$on){snapshot}presence{online}__typename}',
+  ],
+])('the subgraph is asked in the order of the client: %s', (selection, expected) => {
+  const variables = selection.includes('$on') ? '($on: Boolean!)' : '';
+  const plan = planSubscription(parse(`subscription S${variables} { ${selection} }`), undefined, first);
+  expect(plan.isWhole).toBe(true);
+  expect(stripIgnoredCharacters(plan.primary.operation)).toContain(`{${expected}}`);
+  expect(stripIgnoredCharacters(plan.resumption?.query ?? '')).toContain(expected.slice(expected.indexOf('{')));
 });
