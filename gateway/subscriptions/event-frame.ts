@@ -82,7 +82,7 @@ function cut(payload: Buffer): { readonly end: number; readonly stream: StreamEx
       : { end: payload.length - 1, stream: undefined };
   try {
     const stream: unknown = JSON.parse(payload.toString('utf8', end + streamLast.length, payload.length - 2));
-    return isObject(stream) ? { end, stream } : undefined;
+    return isStream(stream) ? { end, stream } : undefined;
   } catch {
     return undefined;
   }
@@ -108,5 +108,9 @@ function resultIn(payload: Buffer): UpstreamEvent {
 
 function streamOf({ extensions: said }: UpstreamEvent): StreamExtension | undefined {
   const stream = isObject(said) ? said['stream'] : undefined;
-  return isObject(stream) ? stream : undefined;
+  return isStream(stream) ? stream : undefined;
+}
+
+function isStream(said: unknown): said is StreamExtension {
+  return isObject(said) && (said['mark'] === undefined || isObject(said['mark']));
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { EventFrame } from '../../../gateway/subscriptions/event-frame.js';
+import { EventFrame, MalformedEvent, NotJson } from '../../../gateway/subscriptions/event-frame.js';
+import { exactJson } from '../../../platform/json/exact-json.js';
 
 const frameOf = (payload: unknown) => new EventFrame(Buffer.from(JSON.stringify(payload)));
 const answerOf = (frame: EventFrame): unknown => JSON.parse(frame.answer()?.toString() ?? 'null');
@@ -56,6 +57,31 @@ test('with errors, or with other things said beside it, it has to be looked at',
     expect(frame.result()).toEqual(payload);
   }
   expect(() => new EventFrame(Buffer.from('nonsense'))).toThrow(SyntaxError);
+});
+
+test('what is not JSON is told from JSON that is no result', () => {
+  for (const text of ['', '{', 'nonsense', '{"data":{},}'])
+    expect(() => new EventFrame(Buffer.from(text)).result()).toThrow(NotJson);
+  for (const payload of [{}, null, [], 5, 'x', { data: 5 }, { data: [] }, { data: null }, { data: {}, errors: 5 }])
+    expect(() => frameOf(payload).result()).toThrow(MalformedEvent);
+  for (const payload of [
+    { errors: [] },
+    { errors: [null], data: {} },
+    { data: null, extensions: { stream: { mark: 5 } } },
+  ])
+    expect(() => frameOf({ ...payload, a: 1 }).result()).toThrow(MalformedEvent);
+  expect(frameOf({ data: null, errors: [{}] }).result()).toEqual({ data: null, errors: [{}] });
+  expect(frameOf({ data: {}, errors: [] }).result()).toEqual({ data: {} });
+});
+
+test('what a subgraph that knows nothing of streams calls so is left alone', () => {
+  for (const said of ['x', 5, null, []])
+    expect(frameOf({ data: {}, extensions: { stream: said } }).stream).toBeUndefined();
+});
+
+test('numbers beyond 2^53 keep their digits when an event is parsed', () => {
+  const text = '{"data":{"id":9007199254740993,"n":1},"errors":[{"message":"x"}]}';
+  expect(exactJson(new EventFrame(Buffer.from(text)).result().data)).toBe('{"id":9007199254740993,"n":1}');
 });
 
 test('the answer is a copy of its own, and holds no larger buffer', () => {

@@ -1,6 +1,7 @@
 import { getOperationAST, parse } from 'graphql';
 import { expect, test } from 'vitest';
 import { normalise, sharingKey } from '../../../gateway/subscriptions/normalise.js';
+import { LosslessNumber } from '../../../platform/json/exact-json.js';
 import type { Identity, Scope } from '../../../platform/identity/identity.js';
 import { parseExactJson } from '../../../platform/json/exact-json.js';
 
@@ -44,6 +45,21 @@ test('variables are told apart by their values, not by their names; an absent on
     keyOf(filtered, { f: { deviceIds: ['1', '2'], typeId: 't' } }),
   );
   expect(keyOf(filtered, { f: { deviceIds: ['1', '2'] } })).not.toBe(keyOf(filtered, { f: { deviceIds: ['2', '1'] } }));
+});
+
+// Rounded, they were the same, and one client was given the stream of the other.
+test('numbers that differ beyond 2^53 are told apart, and from what is no number', () => {
+  const watch = (fallback = '') => `subscription W($id: Long${fallback}) { entity(id: $id) { cursor } }`;
+  const long = (digits: string) => keyOf(watch(), { id: new LosslessNumber(digits) });
+  const keys = [
+    ...[long('9007199254740993'), long('9007199254740992'), long('1e400')],
+    keyOf(watch(), { id: '9007199254740993' }),
+    keyOf(watch(), { id: { value: '9007199254740993', isLosslessNumber: true } }),
+    keyOf(watch(), { id: [new LosslessNumber('9007199254740993')] }),
+  ];
+  expect(new Set(keys).size).toBe(keys.length);
+  expect(keyOf(watch(' = 9007199254740993'))).toBe(long('9007199254740993'));
+  expect(keyOf(watch(' = 5'))).toBe(keyOf(watch(), { id: 5 }));
 });
 
 test('whoever may see the same shares, whatever else the token says; nobody else does', () => {

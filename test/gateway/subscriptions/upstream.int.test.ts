@@ -7,6 +7,7 @@ import { WebSocketServer } from 'ws';
 import { afterEach, expect, test } from 'vitest';
 import { StreamInterrupted } from '../../../gateway/subscriptions/stream-interrupted.js';
 import { createUpstreams, type Upstreams } from '../../../gateway/subscriptions/upstream.js';
+import { LosslessNumber } from '../../../platform/json/exact-json.js';
 import { silentLog } from '../../world/database.js';
 import { eventually } from '../../world/eventually.js';
 
@@ -106,6 +107,16 @@ test('operations share one connection; who leaves hears nothing more, and the ot
   await eventually(() => expect(second.endings).toHaveLength(1));
   expect([...first.endings, ...gone.endings, ...gone.events]).toEqual([]);
   expect(counted.connections).toBe(1);
+});
+
+test('variables beyond 2^53 are sent with their digits', async () => {
+  const { port, sockets } = await startCounter(1);
+  const texts: string[] = [];
+  sockets.on('connection', (socket) => socket.on('message', (data: Buffer) => texts.push(data.toString())));
+  const variables = { id: new LosslessNumber('9007199254740993'), ids: [{ a: new LosslessNumber('1e400') }, 1] };
+  const leave = upstreamsTo(port).subscribe('query', { ...operation, variables }, { next() {}, end() {} });
+  await eventually(() => expect(texts.at(-1)).toContain('"variables":{"id":9007199254740993,"ids":[{"a":1e400},1]}'));
+  leave();
 });
 
 // It was sent into the socket that was closing, and ended when that was closed.
