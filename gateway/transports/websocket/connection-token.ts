@@ -27,20 +27,30 @@ export class ConnectionToken {
   readonly #createContext: CreateContext;
   readonly #clientAddress: string | undefined;
   #authorization: string | undefined;
+  /** Tokens that have come, and the turn of the one that is held. */
+  #turns = 0;
+  #heldTurn = 0;
 
   constructor(createContext: CreateContext, clientAddress: string | undefined) {
     this.#createContext = createContext;
     this.#clientAddress = clientAddress;
   }
 
-  /** Takes the token in the payload, if it is good. @returns whose it is, or why the connection can't go on with it. */
-  async take(payload: TokenPayload): Promise<Identity | Closing> {
+  /**
+   * Takes the token in the payload, if it is good.
+   * @returns whose it is, or why the connection can't go on with it; undefined if a later one was taken before it was verified
+   */
+  async take(payload: TokenPayload): Promise<Identity | Closing | undefined> {
     const authorization = authorizationOf(payload);
+    const turn = (this.#turns += 1);
     try {
       const { identity } = await this.#createContext(authorization, undefined, this.#clientAddress);
+      if (turn < this.#heldTurn) return undefined;
+      this.#heldTurn = turn;
       this.#authorization = authorization;
       return identity;
     } catch (error) {
+      if (turn < this.#heldTurn) return undefined;
       const known = presentable(error);
       return {
         code: known?.code === 'UNAVAILABLE' ? tryAgainLater : CloseCode.Forbidden,
@@ -50,8 +60,17 @@ export class ConnectionToken {
   }
 
   /** The context of an operation, with the token that the connection has now. @throws as `CreateContext` */
-  contextOf(extensions: Readonly<Record<string, unknown>> | undefined): Promise<GatewayContext> {
-    return this.#createContext(this.#authorization, extensions, this.#clientAddress);
+  async contextOf(extensions: Readonly<Record<string, unknown>> | undefined): Promise<GatewayContext> {
+    for (;;) {
+      const turn = this.#heldTurn;
+      try {
+        const context = await this.#createContext(this.#authorization, extensions, this.#clientAddress);
+        if (turn === this.#heldTurn) return context;
+      } catch (error) {
+        if (turn === this.#heldTurn) throw error;
+      }
+      // A new token came meanwhile: who holds the former one would not be told of it.
+    }
   }
 }
 

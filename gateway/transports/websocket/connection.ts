@@ -192,7 +192,8 @@ export class Connection implements OperationConnection, SocketFollower {
     }
     this.#isInitialising = true;
     const identity = await this.#authenticate(payload);
-    if (!identity) return;
+    // A socket that closed meanwhile has been counted out already.
+    if (!identity || this.#socket.readyState !== this.#socket.OPEN) return;
     const refusal = this.#options.onAuthenticated(this, identity);
     if (refusal !== undefined) {
       this.close(tryAgainLater, refusal);
@@ -204,29 +205,30 @@ export class Connection implements OperationConnection, SocketFollower {
 
   /** A ping with a token is a new token for the connection. */
   async #answerPing({ payload }: PingMessage): Promise<void> {
-    const before = this.identity;
-    if (!before || authorizationOf(payload) === undefined) {
+    if (!this.identity || authorizationOf(payload) === undefined) {
       this.send(exactJson({ type: MessageType.Pong, ...(payload === undefined ? {} : { payload }) }) ?? '');
       return;
     }
     const identity = await this.#authenticate(payload);
-    if (!identity) return;
+    const before = this.identity;
+    if (!identity || this.#socket.readyState !== this.#socket.OPEN) return;
     if (identity.tenant !== before.tenant || identity.subject !== before.subject) {
       this.close(CloseCode.Forbidden, 'The new token is of somebody else. Connect again with it.');
       return;
     }
-    this.identity = identity;
-    await Promise.all(
-      [...this.#operations.values()].map((operation) => operation.authorizeAnew(sameAuthority(before, identity))),
-    );
+    if (identity !== before) {
+      this.identity = identity;
+      const isSame = sameAuthority(before, identity);
+      await Promise.all([...this.#operations.values()].map((operation) => operation.authorizeAnew(isSame)));
+    }
     const expiresAt = new Date(identity.expiresAtMs).toISOString();
     this.send(JSON.stringify({ type: MessageType.Pong, payload: { authorized: true, expiresAt } }));
   }
 
-  /** Who the token in the payload is of; closes the connection if it is not good. */
+  /** Who the token in the payload is of, or a later one that was taken before it; closes the connection if it is not good. */
   async #authenticate(payload: TokenPayload): Promise<Identity | undefined> {
-    const taken = await this.#token.take(payload);
-    if (!('code' in taken)) return taken;
+    const taken = (await this.#token.take(payload)) ?? this.identity;
+    if (!taken || !('code' in taken)) return taken;
     this.close(taken.code, taken.reason);
     return undefined;
   }

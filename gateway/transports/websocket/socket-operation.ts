@@ -36,6 +36,9 @@ export class SocketOperation implements Subscriber {
   #subscription: Subscription | undefined;
   #wish: Wish | undefined;
   #abort: AbortController | undefined;
+  /** New tokens that have come, and whether one of them allows something else than what it runs with. */
+  #newTokens = 0;
+  #isOtherAuthority = false;
   hasEnded = false;
 
   constructor(id: string, connection: OperationConnection) {
@@ -60,18 +63,22 @@ export class SocketOperation implements Subscriber {
   async authorizeAnew(isSameAuthority: boolean): Promise<void> {
     const wish = this.#wish;
     if (!wish || !this.#subscription) return;
+    const turn = (this.#newTokens += 1);
+    this.#isOtherAuthority ||= !isSameAuthority;
     try {
       const context = await this.#connection.contextOf(wish.extensions);
-      const before = this.#subscription;
-      if (!before) return;
-      if (isSameAuthority) {
+      const before = this.#subscription as Subscription | undefined;
+      // The next token sees to it.
+      if (!before || turn !== this.#newTokens) return;
+      if (!this.#isOtherAuthority) {
         before.renew(context);
         return;
       }
+      this.#isOtherAuthority = false;
       before.leave();
       this.#subscription = this.#connection.resubscribe(wish, context, before.cursor(), this);
     } catch (error) {
-      if (!this.hasEnded) this.error([this.#connection.present(error)]);
+      if (!this.hasEnded && turn === this.#newTokens) this.error([this.#connection.present(error)]);
     }
   }
 

@@ -10,6 +10,10 @@ import { createJsonParser } from '../../../gateway/guards/json.js';
 import { createGatewayMetrics } from '../../../gateway/gateway-metrics.js';
 import type { FindOperation } from '../../../gateway/transports/operations.js';
 import { serveWebSocket, type WebSocketLimits } from '../../../gateway/transports/websocket/websocket.js';
+import type { CreateContext } from '../../../gateway/transports/websocket/connection-token.js';
+import type { GatewayContext } from '../../../gateway/request-context.js';
+import { FleetgraphError } from '../../../platform/errors.js';
+import type { Scope } from '../../../platform/identity/identity.js';
 import { eventually } from '../../world/eventually.js';
 import { startGateway, type GatewayWorld } from '../gateway-world.js';
 import { openSocket } from '../protocol-client.js';
@@ -98,7 +102,10 @@ test('a client that is refused may break off as it likes: the gateway lives on',
 });
 
 /** The transport alone, with limits of its own; everybody may come, nobody gets anything. */
-async function serveAlone(limits: Partial<WebSocketLimits>) {
+async function serveAlone(limits: Partial<WebSocketLimits>, more: { createContext?: CreateContext } = {}) {
+  const contexts: GatewayContext[] = [];
+  const renewed: GatewayContext[] = [];
+  const metrics = createGatewayMetrics(new Registry());
   const httpServer: Server = createServer();
   const identity = {
     ...{ tenant: 'acme', subject: 'someone', scopes: new Set<never>() },
@@ -113,25 +120,30 @@ async function serveAlone(limits: Partial<WebSocketLimits>) {
   const transport = serveWebSocket({
     httpServer,
     engine: {
-      subscribe: () => ({ resume() {}, renew() {}, leave() {}, cursor: () => undefined }),
+      subscribe({ context }) {
+        contexts.push(context);
+        return { resume() {}, renew: (next) => renewed.push(next), leave() {}, cursor: () => undefined };
+      },
       documents: () => new Set(),
       reload: async () => undefined,
     },
     ...{ findOperation, peekOperation: findOperation },
     executeOnce: async () => answerOf(undefined, []),
-    createContext: async () => ({ identity, forwarded: {} }),
+    createContext: more.createContext ?? (async () => ({ identity, forwarded: {} })),
     formatError: (formatted) => formatted,
     maxMessagesPerSecond: 1_000,
     parseJson: createJsonParser(32),
-    metrics: createGatewayMetrics(new Registry()),
+    metrics,
     limits: { connections: 100, connectionsPerTenant: 100, operationsPerConnection: 10, ...limits },
   });
   await new Promise<void>((resolve) => httpServer.listen(0, '127.0.0.1', resolve));
   const { port } = httpServer.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}/graphql`;
   return {
-    ...{ transport, port },
-    open: () => openSocket(url, {}),
+    ...{ transport, port, url, contexts, renewed, identity },
+    /** Connections that are open. */
+    sockets: async () => (await metrics.sockets.get()).values[0]?.value,
+    open: (init: Readonly<Record<string, unknown>> | false = {}) => openSocket(url, init),
     async [Symbol.asyncDispose]() {
       await transport.stop(0);
       httpServer.closeAllConnections();
@@ -181,6 +193,129 @@ test('a gateway that stood still takes nobody for silent: it asks first', async 
 function standStill(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
+
+/** Says whose a token is when the test releases it. */
+function createSlowVerification(scopesOf: Readonly<Record<string, readonly Scope[]>> = {}) {
+  const released = new Map<string, () => void>();
+  const asked: string[] = [];
+  const createContext: CreateContext = async (authorization = '') => {
+    asked.push(authorization);
+    if (authorization.includes('slow')) await new Promise<void>((resolve) => released.set(authorization, resolve));
+    if (authorization.includes('bad')) throw new FleetgraphError('UNAUTHENTICATED', 'The token is bad.');
+    const scopes = new Set(scopesOf[authorization.slice('Bearer '.length)] ?? []);
+    return {
+      identity: { tenant: 'acme', subject: 'someone', scopes, expiresAtMs: Date.now() + 3_600_000 },
+      forwarded: { authorization },
+    };
+  };
+  return { createContext, asked, release: (token: string) => released.get(`Bearer ${token}`)?.() };
+}
+
+// Counted in when its token was verified and never out, it took a place of its tenant for ever.
+test('a socket that closes while its token is verified takes no place of its tenant', async () => {
+  let release: () => void = () => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  let verifying = 0;
+  const identity = {
+    tenant: 'acme',
+    subject: 'someone',
+    scopes: new Set<never>(),
+    expiresAtMs: Date.now() + 3_600_000,
+  };
+  await using alone = await serveAlone(
+    { connections: 1_000, connectionsPerTenant: 3 },
+    {
+      async createContext() {
+        verifying += 1;
+        await released;
+        return { identity, forwarded: {} };
+      },
+    },
+  );
+  for (let turn = 0; turn < 3; turn += 1) {
+    const cut = await Promise.all(Array.from({ length: 100 }, () => alone.open(false)));
+    for (const client of cut) client.send({ type: 'connection_init' });
+    await eventually(() => expect(verifying).toBe((turn + 1) * 100));
+    for (const { socket } of cut) socket.terminate();
+    await eventually(async () => expect(await alone.sockets()).toBe(0));
+  }
+  release();
+  for (const client of [await alone.open(), await alone.open(), await alone.open()])
+    expect(client.frames[0]?.type).toBe('connection_ack');
+  expect((await (await alone.open()).closed).code).toBe(1013);
+});
+
+test('of two new tokens on a connection the later one counts, whichever is verified first', async () => {
+  const { createContext, asked, release } = createSlowVerification();
+  await using alone = await serveAlone({}, { createContext });
+  const client = await alone.open({ token: 'first' });
+  client.subscribe('before', 'subscription { anything }');
+  await eventually(() => expect(alone.contexts).toHaveLength(1));
+  client.send({ type: 'ping', payload: { token: 'slow' } });
+  client.send({ type: 'ping', payload: { token: 'quick' } });
+  const pongs = () => client.frames.filter(({ type }) => type === 'pong');
+  await eventually(() => expect(pongs()).toHaveLength(1));
+  expect(asked).toContain('Bearer slow');
+  release('slow');
+  await eventually(() => expect(pongs()).toHaveLength(2));
+  client.subscribe('behind', 'subscription { anything }');
+  await eventually(() => expect(alone.contexts).toHaveLength(2));
+  expect([...alone.contexts, ...alone.renewed].map(({ forwarded }) => forwarded['authorization'])).toEqual(
+    ['first', 'quick', 'quick'].map((token) => `Bearer ${token}`),
+  );
+});
+
+test('a bad token that is found so after a later one was taken ends nothing; the latest one does', async () => {
+  const { createContext, asked, release } = createSlowVerification();
+  await using alone = await serveAlone({}, { createContext });
+  const client = await alone.open({ token: 'first' });
+  client.send({ type: 'ping', payload: { token: 'slow bad' } });
+  client.send({ type: 'ping', payload: { token: 'quick' } });
+  await eventually(() => expect(client.frames.map(({ type }) => type)).toContain('pong'));
+  expect(asked).toContain('Bearer slow bad');
+  release('slow bad');
+  client.send({ type: 'ping', payload: { token: 'quick bad' } });
+  expect(await client.closed).toEqual({ code: 4403, reason: 'The token is bad.' });
+  expect(client.frames.filter(({ type }) => type === 'pong')).toHaveLength(2);
+});
+
+test('an operation that begins while a new token comes runs with the new one', async () => {
+  const { createContext, asked, release } = createSlowVerification();
+  await using alone = await serveAlone({}, { createContext });
+  // Verified at once for the connection, and slowly for the operation.
+  const client = await alone.open(false);
+  client.send({ type: 'connection_init', payload: { token: 'slow' } });
+  await eventually(() => expect(asked).toHaveLength(1));
+  release('slow');
+  await eventually(() => expect(client.frames.map(({ type }) => type)).toContain('connection_ack'));
+  client.subscribe('s', 'subscription { anything }');
+  await eventually(() => expect(asked).toHaveLength(2));
+  client.send({ type: 'ping', payload: { token: 'quick' } });
+  await eventually(() => expect(client.frames.map(({ type }) => type)).toContain('pong'));
+  release('slow');
+  await eventually(() => expect(alone.contexts).toHaveLength(1));
+  expect(alone.contexts[0]?.forwarded['authorization']).toBe('Bearer quick');
+});
+
+test('a token that allows something else counts, also if one that allows the same comes behind it', async () => {
+  const scopesOf = { first: [], 'slow more': ['device:read'], more: ['device:read'] } as const;
+  const { createContext, asked, release } = createSlowVerification(scopesOf);
+  await using alone = await serveAlone({}, { createContext });
+  const client = await alone.open({ token: 'first' });
+  client.subscribe('s', 'subscription { anything }');
+  await eventually(() => expect(alone.contexts).toHaveLength(1));
+  client.send({ type: 'ping', payload: { token: 'slow more' } });
+  await eventually(() => expect(asked).toContain('Bearer slow more'));
+  release('slow more');
+  // Now the operation is to have a context with it.
+  await eventually(() => expect(asked.filter((each) => each === 'Bearer slow more')).toHaveLength(2));
+  client.send({ type: 'ping', payload: { token: 'more' } });
+  await eventually(() => expect(alone.contexts).toHaveLength(2));
+  release('slow more');
+  await eventually(() => expect(client.frames.filter(({ type }) => type === 'pong')).toHaveLength(2));
+  expect(alone.contexts[1]?.forwarded['authorization']).toBe('Bearer more');
+  expect([alone.contexts.length, alone.renewed.length]).toEqual([2, 0]);
+});
 
 test('a stop takes no new connections and closes the open ones one after the other', async () => {
   await using alone = await serveAlone({});

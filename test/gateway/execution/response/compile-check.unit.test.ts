@@ -1,4 +1,7 @@
 /** Bytes fit when the completed answer is the same JSON: the check is compared with the completion. */
+import { answerShape, type AnswerField } from '../../../../gateway/execution/tape/answer-shape.js';
+import { readValues } from '../../../../gateway/execution/tape/read-values.js';
+import { Tape } from '../../../../gateway/execution/tape/tape.js';
 import fc from 'fast-check';
 import {
   buildSchema,
@@ -38,16 +41,21 @@ const schema = buildSchema(`
   type Query { owner: Owner! node: Node pet: Pet float: Float flag: Boolean levels: [Level!]! }
 `);
 
+/** What a subgraph answers to the operation of each shape. */
+const answerFields = new WeakMap<ResponseShape, readonly AnswerField[]>();
+
 function shapeOf(query: string, variables: Readonly<Record<string, unknown>> = {}): ResponseShape {
   const document = parse(query);
   const operation = document.definitions.find(({ kind }) => kind === Kind.OPERATION_DEFINITION);
-  return responseShape(
+  const shape = responseShape(
     {
       ...{ schema, operation: operation as OperationDefinitionNode },
       ...{ fragments: fragmentsOf(document), dataNames: new Map() },
     },
     variables,
   );
+  answerFields.set(shape, answerShape(query, schema));
+  return shape;
 }
 
 /** Whether the whole text is an answer of the shape. */
@@ -58,7 +66,9 @@ const fits = (shape: ResponseShape, text: string): boolean => {
 
 /** The text of the completed answer; undefined if something is wrong with the data. */
 function completedText(shape: ResponseShape, data: unknown): string | undefined {
-  const { data: completed, errors } = complete(shape, data as Record<string, unknown>, {});
+  const tape = new Tape();
+  const tree = readValues(tape, answerFields.get(shape) ?? [], data as Record<string, unknown>);
+  const { data: completed, errors } = complete(shape, tape, tree, {});
   return errors.length === 0 ? JSON.stringify(completed) : undefined;
 }
 
