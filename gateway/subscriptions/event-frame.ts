@@ -10,10 +10,10 @@ import type { StreamMark, StreamPlace } from '../../platform/graphql/stream-cont
 import { parseExactJson } from '../../platform/json/exact-json.js';
 import { isObject, type JsonObject } from '../execution/json.js';
 
-/** An execution result. Its errors are objects; what is in them has not been looked at. */
+/** An execution result. What is in its errors has not been looked at. */
 export interface UpstreamEvent {
   readonly data: JsonObject | null;
-  readonly errors?: readonly JsonObject[] | undefined;
+  readonly errors?: readonly unknown[] | undefined;
   readonly extensions?: unknown;
 }
 type StreamExtension = Partial<StreamPlace & StreamMark>;
@@ -98,7 +98,7 @@ function resultIn(payload: Buffer): UpstreamEvent {
   if (!isObject(result)) throw new MalformedEvent('The payload of an event is no object.');
   const { data = null, errors: told, extensions: said } = result;
   const faults: readonly unknown[] = Array.isArray(told) ? told : [];
-  if ((data !== null && !isObject(data)) || !faults.every(isObject) || (told && !Array.isArray(told)))
+  if ((data !== null && !isObject(data)) || (told !== undefined && told !== null && !Array.isArray(told)))
     throw new MalformedEvent('The payload of an event has data or errors of another type than a result has.');
   const event = { data, errors: faults.length > 0 ? faults : undefined, extensions: said };
   if (data === null && faults.length === 0 && streamOf(event)?.mark === undefined)

@@ -126,5 +126,5 @@ function failuresOfEvent(
   data: JsonObject,
 ): Failure[] {
   const fetch = { subgraph: primary.serviceName, fetched: primary, clientNames: clientNames(dataNames) };
-  return failuresOfData(errorsIn(wellFormedErrors(errors), primary.serviceName), fetch, [data]);
+  return failuresOfData(errorsIn(wellFormedErrors(errors, primary.serviceName), primary.serviceName), fetch, [data]);
 }

@@ -16,7 +16,10 @@ export function presentEnding(formatError: FormatError): PresentEnding {
 
   const errorsOf = (error: unknown): readonly GraphQLFormattedError[] => {
     if (error instanceof EndedBySubgraph)
-      return error.errors.map((told) => formatError(told, new ErrorOfSubgraph(told)));
+      return error.errors.map((told) => {
+        const named = { ...told, extensions: { ...told.extensions, serviceName: error.subgraph } };
+        return formatError(named, new ErrorOfSubgraph(told));
+      });
     // The connection has logged it.
     if (error instanceof UpstreamRefused) return [{ message: error.message, extensions: { code: error.code } }];
     return [formatError(error instanceof GraphQLError ? error.toJSON() : { message: messageOf(error) }, error)];

@@ -2,18 +2,20 @@
 import type { GraphQLFormattedError } from 'graphql';
 import { isObject } from '../execution/json.js';
 
-/** Of one operation or event so many are looked at: each may have a line in the log. */
+/** Of one operation or event so many are told: each may have a line in the log. */
 const maxErrors = 20;
 
 /** A subgraph ended an operation with errors of its own. Whether clients may see them, `present` decides. */
 export class EndedBySubgraph extends Error {
+  readonly subgraph: string;
   readonly errors: readonly GraphQLFormattedError[];
 
   /** @param payload of the message `error`; it should be a list of GraphQL errors */
   constructor(subgraph: string, payload: unknown) {
     super(`The subgraph "${subgraph}" ended the subscription.`);
     this.name = 'EndedBySubgraph';
-    const told = wellFormedErrors(payload);
+    this.subgraph = subgraph;
+    const told = Array.isArray(payload) ? wellFormedErrors(payload, subgraph) : [];
     // An error of a whole operation has no path (GraphQL specification, 7.1.2).
     this.errors = told.length > 0 ? told.map(({ path: _path, ...error }) => error) : [{ message: this.message }];
   }
@@ -24,26 +26,24 @@ export class EndedBySubgraph extends Error {
   }
 }
 
-/** The errors of a list, without the parts that clients could not read; at most 20. */
-export function wellFormedErrors(errors: unknown): readonly GraphQLFormattedError[] {
-  if (!Array.isArray(errors)) return [];
-  return errors
-    .slice(0, maxErrors)
-    .filter(isObject)
-    .map(({ message, path, extensions }) => {
-      const known = wellFormedPath(path);
-      return {
-        message: typeof message === 'string' && message !== '' ? message : 'The subgraph failed.',
-        ...(known.length > 0 ? { path: known } : {}),
-        ...(isObject(extensions) ? { extensions } : {}),
-      };
-    });
+/** Each error without the parts that clients could not read; the first 20, and how many more there are. */
+export function wellFormedErrors(errors: readonly unknown[], subgraph: string): readonly GraphQLFormattedError[] {
+  const told = errors.slice(0, maxErrors).map((error): GraphQLFormattedError => {
+    const { message, path, extensions } = isObject(error) ? error : {};
+    const known = wellFormedPath(path);
+    return {
+      message: typeof message === 'string' && message !== '' ? message : `The subgraph "${subgraph}" failed.`,
+      ...(known.length > 0 ? { path: known } : {}),
+      ...(isObject(extensions) ? { extensions } : {}),
+    };
+  });
+  const more = errors.length - told.length;
+  return more > 0 ? [...told, { message: `The subgraph "${subgraph}" told ${more} more errors.` }] : told;
 }
 
 /** As much of a path as is one: names of fields, and indices of lists. */
 function wellFormedPath(path: unknown): readonly (string | number)[] {
-  if (!Array.isArray(path)) return [];
-  const elements = path as readonly unknown[];
+  const elements: readonly unknown[] = Array.isArray(path) ? path : [];
   const end = elements.findIndex((element) => !isPathElement(element));
   return (end === -1 ? elements : elements.slice(0, end)) as readonly (string | number)[];
 }

@@ -93,11 +93,17 @@ at += 1;
   const check = (actual: ShapeType): string =>
     `at = ${objectCheck(code, shape, shape.fieldsOf(field, actual))}(json, at);`;
   if (!isAbstractType(declared)) return `${check(declared)}\nif (at === -1) return -1;\n`;
-  const cases = shape.schema
-    .getPossibleTypes(declared)
-    .map((actual) => `case ${JSON.stringify(actual.name)}: ${check(actual)} break;`);
-  if (isInterfaceType(declared)) cases.push(`case undefined: ${check(declared)} break;`);
+  const possible = shape.schema.getPossibleTypes(declared);
+  const cases = possible.map((actual) => `case ${JSON.stringify(actual.name)}: ${check(actual)} break;`);
+  const keys = keysOf(shape.fieldsOf(field, declared));
+  // Without its type an object is known to fit only if the same is asked for of all types.
+  if (isInterfaceType(declared) && possible.every((actual) => keysOf(shape.fieldsOf(field, actual)) === keys))
+    cases.push(`case undefined: ${check(declared)} break;`);
   return `switch (typenameAt(json, at)) {\n${cases.join('\n')}\ndefault: return -1;\n}\nif (at === -1) return -1;\n`;
+}
+
+function keysOf(fields: readonly FieldShape[]): string {
+  return fields.map(({ key }) => key).join(' ');
 }
 
 function leafCheck(code: Code, type: GraphQLLeafType): string {

@@ -66,11 +66,12 @@ test('what is not JSON is told from JSON that is no result', () => {
     expect(() => frameOf(payload).result()).toThrow(MalformedEvent);
   for (const payload of [
     { errors: [] },
-    { errors: [null], data: {} },
+    { errors: 'x', data: {} },
     { data: null, extensions: { stream: { mark: 5 } } },
   ])
     expect(() => frameOf({ ...payload, a: 1 }).result()).toThrow(MalformedEvent);
   expect(frameOf({ data: null, errors: [{}] }).result()).toEqual({ data: null, errors: [{}] });
+  expect(frameOf({ errors: [null, 5] }).result()).toEqual({ data: null, errors: [null, 5] });
   expect(frameOf({ data: {}, errors: [] }).result()).toEqual({ data: {} });
 });
 
