@@ -1,6 +1,7 @@
 /**
- * The log lines about one subgraph's connection. Many streams may try it many times a second: it has one
- * line when it begins to fail, one a minute while it does, with a count, and one when it is there again.
+ * The log lines about the connection to one subgraph, however many streams retry it: one when it
+ * begins to fail, one a minute with a count while it fails, one when the subgraph acknowledges it
+ * again.
  */
 import type { Logger } from '../../platform/observability/logger.js';
 
@@ -18,7 +19,7 @@ export class ConnectionLog {
     this.#subgraph = subgraph;
   }
 
-  /** The connection failed, or could not be had. @param level `error` if somebody has to mend something */
+  /** The connection failed. @param level `error` if it does not pass by itself */
   failed(level: 'warn' | 'error', err: unknown): void {
     const now = performance.now();
     if (now - this.#saidAtMs < quietMs) {

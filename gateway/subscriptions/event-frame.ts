@@ -18,10 +18,10 @@ export interface UpstreamEvent {
 }
 type StreamExtension = Partial<StreamPlace & StreamMark>;
 
-/** Text that is not JSON: nothing that the connection says can be trusted any more. */
+/** A payload that is not JSON. Ends the connection. */
 export class NotJson extends SyntaxError {}
 
-/** A payload that is JSON but no execution result (GraphQL specification, 7.1): its operation can't go on. */
+/** A payload that is JSON but no execution result (GraphQL specification, 7.1). Ends its operation. */
 export class MalformedEvent extends Error {}
 
 const dataFirst = Buffer.from('{"data":');
@@ -45,7 +45,7 @@ export class EventFrame {
     this.stream = found ? found.stream : streamOf(this.result());
   }
 
-  /** Whether the data, where it need not be parsed to be found, passes the test of its bytes. */
+  /** Whether the bytes of the data pass the test; false if they cannot be found without parsing. */
   hasData(test: (json: Buffer, from: number, to: number) => boolean): boolean {
     return this.#answerEnd !== undefined && test(this.#payload, dataFirst.length, this.#answerEnd);
   }

@@ -1,6 +1,6 @@
 /**
  * One event of a subscription: what the subgraph sent is given data, the rest of the plan is fetched and joined, and the answer
- * is written, as for a query (`execution/`). An event that is the answer already is told from its bytes.
+ * is written, as for a query (`execution/`). `fits` finds events that are the answer already.
  */
 import type { GraphQLFormattedError } from 'graphql';
 import { hasLosslessNumber } from '../../platform/json/exact-json.js';
@@ -41,7 +41,7 @@ export type ExecuteEvent = (
   context: GatewayContext,
 ) => Promise<Buffer> | Buffer;
 
-/** Whether the data of an event, the JSON between two positions, is the answer as it would be written. */
+/** Whether the data of an event, the JSON between two positions, is the completed answer. */
 export type EventFits = (stream: PlannedStream, json: Buffer, from: number, to: number) => boolean;
 
 export interface EventExecutor {

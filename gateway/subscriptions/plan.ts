@@ -28,7 +28,7 @@ export interface SubscriptionPlan {
   readonly primary: FetchNode;
   /** What follows for each event; undefined if the event holds everything. */
   readonly rest: PlanNode | undefined;
-  /** Whether an event can be the answer as it is: nothing to fetch, and nothing asked for but what the client asks for. */
+  /** Whether an event can be the answer: nothing is fetched, and no other fields are requested. */
   readonly isWhole: boolean;
   /** What of it the client may not see, and is not asked for. */
   readonly denials: Restriction['denials'] | undefined;

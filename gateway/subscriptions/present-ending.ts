@@ -1,4 +1,4 @@
-/** How the reason that a stream ended for is told to its clients. */
+/** Presents the reason why a stream ended to its clients. */
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { messageOf } from '../../platform/errors.js';
 import { ErrorOfSubgraph } from '../execution/subgraphs/errors-of-subgraphs.js';
@@ -6,21 +6,21 @@ import type { FormatError } from '../present-error.js';
 import { EndedBySubgraph } from './subgraph-errors.js';
 import { UpstreamRefused } from './upstream-refused.js';
 
-/** @returns the errors that a client is told. `cursor`: where it goes on. */
+/** @returns the errors for a client. `cursor`: where the client resumes. */
 export type PresentEnding = (error: unknown, cursor: string | undefined) => readonly GraphQLFormattedError[];
 
-/** @param formatError tells what may be told, and logs the rest */
+/** @param formatError masks what clients may not see, and logs it */
 export function presentEnding(formatError: FormatError): PresentEnding {
-  // A stream, or all streams of a connection, end for one reason: it is logged once, not for each client.
+  // The clients of a stream, and the streams of a connection, share the error: it is logged once.
   const presented = new WeakMap<object, readonly GraphQLFormattedError[]>();
 
   const errorsOf = (error: unknown): readonly GraphQLFormattedError[] => {
     if (error instanceof EndedBySubgraph)
-      return error.errors.map((told) => {
-        const named = { ...told, extensions: { ...told.extensions, serviceName: error.subgraph } };
-        return formatError(named, new ErrorOfSubgraph(told));
+      return error.errors.map((reported) => {
+        const named = { ...reported, extensions: { ...reported.extensions, serviceName: error.subgraph } };
+        return formatError(named, new ErrorOfSubgraph(reported));
       });
-    // The connection has logged it.
+    // Already logged by the connection.
     if (error instanceof UpstreamRefused) return [{ message: error.message, extensions: { code: error.code } }];
     return [formatError(error instanceof GraphQLError ? error.toJSON() : { message: messageOf(error) }, error)];
   };
@@ -29,11 +29,10 @@ export function presentEnding(formatError: FormatError): PresentEnding {
     const isObject = typeof error === 'object' && error !== null;
     const errors = (isObject ? presented.get(error) : undefined) ?? errorsOf(error);
     if (isObject) presented.set(error, errors);
-    return cursor === undefined ? errors : errors.map((told) => withCursor(told, cursor));
+    return cursor === undefined ? errors : errors.map((each) => withCursor(each, cursor));
   };
 }
 
-/** Where a client that subscribes again goes on. */
 function withCursor(error: GraphQLFormattedError, cursor: string): GraphQLFormattedError {
   const { extensions } = error;
   return extensions?.['code'] === 'UNAVAILABLE' ? { ...error, extensions: { ...extensions, cursor } } : error;

@@ -199,7 +199,7 @@ export class SharedStream {
     const { log, resumeForMs } = this.#services;
     const isTokenOver = isUnauthenticated(error) && (this.#context?.identity?.expiresAtMs ?? 0) <= Date.now() + 1_000;
     // Who subscribes while the subgraph is away is told at once, and may do something else meanwhile.
-    // A stream that ran waits also for a subgraph that refuses connections: proxies do while it restarts.
+    // Proxies refuse connections while a subgraph restarts: a stream that had begun retries.
     const mayPass = isTokenOver || isInterruption(error) || error instanceof UpstreamRefused;
     const canResume = this.#cursor !== undefined && mayPass;
     this.#interruptedAt ??= performance.now();

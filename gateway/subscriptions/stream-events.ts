@@ -38,7 +38,7 @@ export function operationOf(
   };
 }
 
-/** The payload of an event that is the answer as it is: its bytes. Undefined if it has to be executed. */
+/** The payload of an event that is the completed answer; undefined if it has to be executed. */
 export function payloadAtOnce(
   identity: StreamIdentity,
   event: EventFrame,

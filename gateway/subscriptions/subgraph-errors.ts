@@ -1,11 +1,11 @@
-/** What a subgraph says went wrong with a subscription: in an event, or with the message that ends it. */
+/** Errors that a subgraph reports: in an event, or in the message that ends an operation. */
 import type { GraphQLFormattedError } from 'graphql';
 import { isObject } from '../execution/json.js';
 
-/** Of one operation or event so many are told: each may have a line in the log. */
+/** Errors of one operation or event that are kept: each may write a log line. */
 const maxErrors = 20;
 
-/** A subgraph ended an operation with errors of its own. Whether clients may see them, `present` decides. */
+/** A subgraph ended an operation with errors. They are not masked yet (present-ending.ts). */
 export class EndedBySubgraph extends Error {
   readonly subgraph: string;
   readonly errors: readonly GraphQLFormattedError[];
@@ -20,13 +20,13 @@ export class EndedBySubgraph extends Error {
     this.errors = told.length > 0 ? told.map(({ path: _path, ...error }) => error) : [{ message: this.message }];
   }
 
-  /** Whether this is all that it says. */
+  /** Whether every error has this code. */
   hasOnlyCode(code: string): boolean {
     return this.errors.every(({ extensions }) => extensions?.['code'] === code);
   }
 }
 
-/** Each error without the parts that clients could not read; the first 20, and how many more there are. */
+/** The first 20 errors without their malformed parts, and one that counts the others. */
 export function wellFormedErrors(errors: readonly unknown[], subgraph: string): readonly GraphQLFormattedError[] {
   const told = errors.slice(0, maxErrors).map((error): GraphQLFormattedError => {
     const { message, path, extensions } = isObject(error) ? error : {};
@@ -41,7 +41,7 @@ export function wellFormedErrors(errors: readonly unknown[], subgraph: string): 
   return more > 0 ? [...told, { message: `The subgraph "${subgraph}" told ${more} more errors.` }] : told;
 }
 
-/** As much of a path as is one: names of fields, and indices of lists. */
+/** The longest prefix of field names and list indices. */
 function wellFormedPath(path: unknown): readonly (string | number)[] {
   const elements: readonly unknown[] = Array.isArray(path) ? path : [];
   const end = elements.findIndex((element) => !isPathElement(element));

@@ -27,8 +27,9 @@ export interface UpstreamOperation {
 export interface UpstreamSink {
   next(event: EventFrame): void;
   /**
-   * Its last: EndedBySubgraph, StreamInterrupted if the connection broke, UpstreamRefused if it is no use to try again,
-   * what the event was that could not be taken; nothing if it is complete.
+   * The operation ended: with EndedBySubgraph; StreamInterrupted if the connection broke;
+   * UpstreamRefused if a retry does not help; the error of an event that could not be processed;
+   * without an error if it is complete.
    */
   end(error?: Error): void;
 }
@@ -123,7 +124,7 @@ export class UpstreamConnection {
       if (this.#socket === socket) this.#receive(data);
     });
     socket.on('error', (error) => {
-      // Between the answer to the upgrade and the opening: another subprotocol, or no WebSocket at all.
+      // After the upgrade and before `open`: the handshake is invalid, or the subprotocol another.
       reason ??= isUpgraded ? new UpstreamRefused(subgraph, 'INTERNAL_SERVER_ERROR', error.message) : error;
     });
     socket.once('close', (code, said) => this.#lose(socket, reason ?? closedWith(subgraph, code, said.toString())));
@@ -142,10 +143,10 @@ export class UpstreamConnection {
     this.#unsent = new Map();
     const sinks = [...this.#sinks.values()];
     this.#sinks.clear();
-    // Nobody misses a connection without streams.
+    // Without streams it does not matter.
     const isFault = isViolation || reason instanceof UpstreamRefused;
     if (sinks.length > 0) this.#log.failed(isFault ? 'error' : 'warn', reason);
-    // One for all: what is told of it is made, and logged, once.
+    // All sinks share the error: it is presented and logged once.
     const ending = reason instanceof UpstreamRefused ? reason : new StreamInterrupted(reason);
     for (const sink of sinks) sink.end(ending);
   }

@@ -1,13 +1,13 @@
 /**
- * A subgraph that does not take the gateway's connection for subscriptions, or ended it for good. The
- * connection carries no token of a client, so neither a new token nor another attempt of a client helps:
- * clients are told a code that they do not try again after.
+ * The subgraph refuses the gateway's connection for subscriptions. The connection carries no token
+ * of a client, so neither a new token nor a retry of the client helps: the code must not invite
+ * one.
  */
 import { CloseCode } from 'graphql-ws';
 import { FleetgraphError } from '../../platform/errors.js';
 
 export class UpstreamRefused extends FleetgraphError {
-  /** @param reason for the log; clients are told the message alone */
+  /** @param reason for the log alone */
   constructor(subgraph: string, code: 'FORBIDDEN' | 'INTERNAL_SERVER_ERROR', reason: string) {
     const what =
       code === 'FORBIDDEN'
@@ -19,7 +19,7 @@ export class UpstreamRefused extends FleetgraphError {
 }
 
 const refusals = new Set<number>([CloseCode.Unauthorized, CloseCode.Forbidden]);
-/** After these a client of graphql-ws does not connect again, either: what was wrong stays wrong. */
+/** Fatal for clients of graphql-ws, too: a retry meets the same fault. */
 const disagreements = new Set<number>([
   ...[CloseCode.BadRequest, CloseCode.BadResponse, CloseCode.InternalClientError, CloseCode.SubprotocolNotAcceptable],
   ...[CloseCode.SubscriberAlreadyExists, CloseCode.TooManyInitialisationRequests],
@@ -27,7 +27,7 @@ const disagreements = new Set<number>([
   ...[1002, 1003, 1007, 1008, 1009, 1010],
 ]);
 
-/** Why a connection was closed. @returns UpstreamRefused if it is no use to connect again. */
+/** Why a connection was closed. @returns UpstreamRefused if a retry does not help. */
 export function closedWith(subgraph: string, code: number, said: string): Error {
   const reason = `The subgraph closed the connection with ${code}${said === '' ? '' : ` "${said}"`}.`;
   if (refusals.has(code)) return new UpstreamRefused(subgraph, 'FORBIDDEN', reason);
@@ -35,7 +35,7 @@ export function closedWith(subgraph: string, code: number, said: string): Error 
   return new Error(reason);
 }
 
-/** Why there is no connection, by the status of the answer to its upgrade. @returns UpstreamRefused as above. */
+/** Why an upgrade failed, by its status. @returns UpstreamRefused if a retry does not help. */
 export function upgradeAnsweredWith(subgraph: string, status: number): Error {
   const reason = `The subgraph answered the upgrade to a WebSocket with ${status}.`;
   if (status === 401 || status === 403) return new UpstreamRefused(subgraph, 'FORBIDDEN', reason);

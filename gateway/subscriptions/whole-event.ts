@@ -1,7 +1,7 @@
 /**
- * Whether the document for the subgraph asks for just what the client asks for, so that an event can be
- * the answer. The planner puts `__typename` first; clients such as Apollo Client and urql put it last. The
- * document is given the client's order, for bytes are kept only if they are in it (`compile-check.ts`).
+ * Finds plans whose events can be the answer: the subgraph is asked for the client's fields and no
+ * others. Its document gets the client's field order, which the bytes of an event must have
+ * (`compile-check.ts`): the planner puts `__typename` first, Apollo Client and urql put it last.
  */
 import type { FetchNode } from '@apollo/query-planner';
 import {
@@ -19,7 +19,7 @@ type Fragments = Readonly<Record<string, FragmentDefinitionNode>>;
 /** Fields by their names in the answer, in the order in which they are first asked for. */
 type Shape = Map<string, Shape>;
 
-/** @returns the fetch, in the client's order; undefined if it asks for anything else, or under other names. */
+/** @returns the fetch in the client's field order; undefined if its fields or names differ. */
 export function wholeEvent(
   operation: OperationDefinitionNode,
   document: DocumentNode,
@@ -75,7 +75,7 @@ function areEqual(one: Shape, other: Shape): boolean {
   return true;
 }
 
-/** The selections by where the shape has them; a fragment by where it has the first of its fields. */
+/** Sorts the selections by the order of the shape; a fragment by its first field in the shape. */
 function inOrder(set: SelectionSetNode, shape: Shape, fragments: Fragments): SelectionSetNode {
   const places = new Map([...shape.keys()].map((key, index) => [key, index]));
   const placed = set.selections.map((selection) => {

@@ -1,8 +1,9 @@
 /**
- * Whether JSON text is the answer as it would be written: exactly the fields that were asked for, in their
- * order, each with a value of its type (GraphQL specification, 6.4.3 and 7.2.2). A function is made for
- * each object of the operation's shape, as in `compile-writer.ts`, that reads the bytes and parses nothing.
- * Whatever it does not know does not fit: such data is parsed and completed, which gives the same answer.
+ * Checks whether JSON is the completed answer already: exactly the requested fields, in their
+ * order, each with a value of its type (GraphQL specification, 6.4.3 and 7.2.2). As in
+ * `compile-writer.ts`, one function is generated for each object of the response shape. It reads
+ * the bytes and does not parse them.
+ * Invariant: JSON that passes equals its completion. JSON that does not pass has to be completed.
  */
 import {
   isAbstractType,

@@ -1,7 +1,8 @@
 /**
  * Where a value of a JSON text ends (RFC 8259), found without parsing it. Each function takes the
- * position of a value and returns the position after it, or -1 if there is no such value. The bytes
- * must be valid UTF-8. White space between the tokens is not accepted: most writers put none.
+ * position of a value and returns the position after it, or -1 if there is no such value. The
+ * bytes must be valid UTF-8. White space between the tokens is not accepted: most writers put
+ * none.
  */
 
 /** Deeper values, and longer numbers, are left to a parser. */
@@ -34,7 +35,7 @@ export function endOfString(json: Buffer, at: number): number {
   }
 }
 
-/** The end of an integer of 32 bits without point and exponent; -1 for `-0`, which no writer gives. */
+/** The end of an integer of 32 bits without point and exponent; -1 for `-0`, which is written as 0. */
 export function endOfInt(json: Buffer, at: number): number {
   const start = json[at] === minus ? at + 1 : at;
   let next = start;

@@ -1,12 +1,13 @@
 /**
- * What is made of the shape of an operation's answer, such as its writer. The shape depends on how @skip
- * and @include turn out, so one is made for each of their outcomes, when that is first needed.
+ * Caches what is compiled from the response shape of an operation, such as its writer. The shape
+ * depends on @skip and @include: each combination of their outcomes is compiled when it is first
+ * needed.
  */
 import { Kind, visit, type DocumentNode } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { responseShape, type ResponseShape, type ShapedOperation } from './response-shape.js';
 
-/** An operation has as many as its conditions have outcomes that were asked for; few have more than one. */
+/** Combinations that are kept for one operation; few operations have more than one. */
 const maxVariants = 32;
 
 export function shapeVariants<T extends object>(
@@ -24,7 +25,7 @@ export function shapeVariants<T extends object>(
     variants.set(key, made);
     return made;
   };
-  // The first request shall not wait for it, where there is nothing to wait for.
+  // Without conditions there is one shape, and the first request need not wait for it.
   if (conditions.length === 0) variantOf({});
   return variantOf;
 }

@@ -27,7 +27,7 @@ export class ConnectionToken {
   readonly #createContext: CreateContext;
   readonly #clientAddress: string | undefined;
   #authorization: string | undefined;
-  /** Tokens that have come, and the turn of the one that is held. */
+  /** Tokens received so far, and which of them is held. */
   #turns = 0;
   #heldTurn = 0;
 
@@ -37,8 +37,8 @@ export class ConnectionToken {
   }
 
   /**
-   * Takes the token in the payload, if it is good.
-   * @returns whose it is, or why the connection can't go on with it; undefined if a later one was taken before it was verified
+   * Verifies the token in the payload and holds it.
+   * @returns its identity, or why the connection closes; undefined if a later token is held already
    */
   async take(payload: TokenPayload): Promise<Identity | Closing | undefined> {
     const authorization = authorizationOf(payload);
@@ -69,7 +69,7 @@ export class ConnectionToken {
       } catch (error) {
         if (turn === this.#heldTurn) throw error;
       }
-      // A new token came meanwhile: who holds the former one would not be told of it.
+      // A new token came meanwhile: try again with it.
     }
   }
 }

@@ -192,7 +192,7 @@ export class Connection implements OperationConnection, SocketFollower {
     }
     this.#isInitialising = true;
     const identity = await this.#authenticate(payload);
-    // A socket that closed meanwhile has been counted out already.
+    // `onClosed` has run already if the socket closed meanwhile.
     if (!identity || this.#socket.readyState !== this.#socket.OPEN) return;
     const refusal = this.#options.onAuthenticated(this, identity);
     if (refusal !== undefined) {
@@ -225,7 +225,7 @@ export class Connection implements OperationConnection, SocketFollower {
     this.send(JSON.stringify({ type: MessageType.Pong, payload: { authorized: true, expiresAt } }));
   }
 
-  /** Who the token in the payload is of, or a later one that was taken before it; closes the connection if it is not good. */
+  /** The identity of the token, or of a later one if held already. A bad one closes the connection. */
   async #authenticate(payload: TokenPayload): Promise<Identity | undefined> {
     const taken = (await this.#token.take(payload)) ?? this.identity;
     if (!taken || !('code' in taken)) return taken;

@@ -36,7 +36,7 @@ export class SocketOperation implements Subscriber {
   #subscription: Subscription | undefined;
   #wish: Wish | undefined;
   #abort: AbortController | undefined;
-  /** New tokens that have come, and whether one of them allows something else than what it runs with. */
+  /** New tokens so far, and whether the authority differs from that of the subscription. */
   #newTokens = 0;
   #isOtherAuthority = false;
   hasEnded = false;
@@ -68,7 +68,7 @@ export class SocketOperation implements Subscriber {
     try {
       const context = await this.#connection.contextOf(wish.extensions);
       const before = this.#subscription as Subscription | undefined;
-      // The next token sees to it.
+      // Superseded by a later token.
       if (!before || turn !== this.#newTokens) return;
       if (!this.#isOtherAuthority) {
         before.renew(context);

@@ -1,4 +1,4 @@
-/** What a subgraph sends in an event is completed as what it answers to a query, also if nothing is joined to it. */
+/** Events are completed like answers to queries, also if nothing is joined to them. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { eventually } from '../../world/eventually.js';
 import { startScriptedStreams, type ScriptedStreams } from './scripted-streams.js';

@@ -62,7 +62,7 @@ test('a name that a client gives to another field is kept apart from the key tha
   expect(planned.isWhole).toBe(false);
 });
 
-// Apollo Client and urql put `__typename` last, the planner first: each event would have had to be written anew.
+// Apollo Client and urql put `__typename` last, the planner first: no event had the right order.
 test.each([
   ['events { cursor event { id type } __typename }', 'events{cursor event{id type}__typename}'],
   [

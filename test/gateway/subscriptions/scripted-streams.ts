@@ -1,4 +1,4 @@
-/** A whole gateway in front of one subgraph whose WebSocket says what a test tells it to, right or wrong. */
+/** A gateway in front of one subgraph whose WebSocket sends what a test wants, valid or not. */
 import { composeServices } from '@apollo/composition';
 import { parse } from 'graphql';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';

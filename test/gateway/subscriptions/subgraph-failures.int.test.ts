@@ -1,4 +1,4 @@
-/** What a subgraph says, or does to its connection, keeps its meaning: `UNAVAILABLE` only if it may pass. */
+/** Failures of subgraphs and of their connections: `UNAVAILABLE` only if a retry can help. */
 import { createHash } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -222,7 +222,7 @@ test.each([
   await goesOn(client, opened[1]);
 });
 
-// A proxy in front of a subgraph that restarts answers 404, and a subgraph may close for what another client did.
+// Proxies answer 404 while a subgraph restarts; a subgraph may close because of another client.
 test.each([
   ['closed with 4403', (socket: WebSocket) => socket.close(4403), () => false],
   ['answered 404', (socket: WebSocket) => socket.terminate(), answer(404)],

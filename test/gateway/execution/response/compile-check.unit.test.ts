@@ -1,4 +1,4 @@
-/** Bytes fit when the completed answer is the same JSON: the check is compared with the completion. */
+/** Compares the check with completion: bytes fit if the completed answer is the same JSON. */
 import { answerShape, type AnswerField } from '../../../../gateway/execution/tape/answer-shape.js';
 import { readValues } from '../../../../gateway/execution/tape/read-values.js';
 import { Tape } from '../../../../gateway/execution/tape/tape.js';
@@ -141,7 +141,7 @@ test('data fits exactly when the completed answer is the same text', () => {
       const text = JSON.stringify(data);
       const isTheSame = completedText(shape, JSON.parse(text)) === text;
       const found = fits(shape, text);
-      // The planner asks for each type that is not known; else the check may leave it to completion.
+      // The planner always requests `__typename` of abstract types; else the check may give up.
       if (!untyped) expect(found).toBe(isTheSame);
       if (found) expect(isTheSame).toBe(true);
       if (found) fitting += 1;
