@@ -56,6 +56,11 @@ export function graphqlErrorFormatter(
         extensions: { code, ...(typeof field === 'string' ? { field } : {}) },
       };
     }
+    // Whoever asked has gone, or the time for the answer is over: no defect.
+    if (isAborted(error)) {
+      log.debug({ err: error, path }, 'request was aborted');
+      return { message: abortedMessage, ...position, extensions: { code: 'UNAVAILABLE' } };
+    }
     log.error({ err: error, path }, 'resolver failed');
     return {
       message: 'Something went wrong inside fleetgraph. The log has the cause.',
@@ -63,6 +68,14 @@ export function graphqlErrorFormatter(
       extensions: { code: 'INTERNAL_SERVER_ERROR' },
     };
   };
+}
+
+const abortedMessage = 'The request was given up before it was answered. The same request may be retried.';
+
+/** What `AbortController.abort()` rejects with. */
+function isAborted(error: unknown): boolean {
+  const original = unwrapResolverError(error);
+  return original instanceof Error && original.name === 'AbortError';
 }
 
 /** A FleetgraphError as the GraphQLError that executes in its place. */
