@@ -15,6 +15,7 @@ import { FleetgraphError, messageOf } from '../../platform/errors.js';
 import type { Role } from '../../platform/lifecycle/role.js';
 import { backoffMs, pause } from '../../platform/lifecycle/wait.js';
 import type { Logger } from '../../platform/observability/logger.js';
+import { createOutageLog } from '../../platform/observability/outage-log.js';
 import { inSpan } from '../../platform/observability/trace-context.js';
 import type { BusRecord, EventBus, RecordBatch, Subscription } from '../bus/event-bus.js';
 import type { EventType } from '../events/catalogue.js';
@@ -60,20 +61,20 @@ export function createConsumer(options: ConsumerOptions): Role {
   let subscription: Subscription | undefined;
   let replays: ReturnType<typeof startReplays> | undefined;
   let blockedBy: unknown;
+  const outages = createOutageLog({ log, event: 'consumer is blocked by its infrastructure' });
 
   /** Runs `work` until it does not fail for reasons of infrastructure. Rejects with any other error, or when aborted. */
   const untilInfrastructureWorks = async (work: () => Promise<void>, signal: AbortSignal): Promise<void> => {
     for (let attempt = 0; ; attempt += 1) {
       try {
         await work();
-        if (blockedBy !== undefined) log.info({ consumer: name }, 'consumer goes on');
         blockedBy = undefined;
+        outages.succeeded(name);
         metrics.blocked(false);
         return;
       } catch (error) {
         if (!isTransient(error)) throw error;
-        if (blockedBy === undefined)
-          log.warn({ consumer: name, err: error }, 'consumer is blocked by its infrastructure');
+        outages.failed(name, error, { consumer: name });
         blockedBy = error;
         metrics.blocked(true);
         await pause(50 + backoffMs(attempt, 100, 5_000), signal);

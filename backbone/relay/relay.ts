@@ -18,6 +18,7 @@ import { messageOf } from '../../platform/errors.js';
 import type { Role } from '../../platform/lifecycle/role.js';
 import { backoffMs, pause } from '../../platform/lifecycle/wait.js';
 import type { Logger } from '../../platform/observability/logger.js';
+import { createOutageLog } from '../../platform/observability/outage-log.js';
 import type { EventBus } from '../bus/event-bus.js';
 import { topics } from '../bus/topics.js';
 import { encode } from '../events/envelope.js';
@@ -52,10 +53,12 @@ export function createRelayRole(options: RelayOptions): Role {
   let running: Promise<void> | undefined;
   let failure: unknown;
   let failures = 0;
+  const outages = createOutageLog({ log, event: 'relay is interrupted and goes on where it was' });
   let drainUntil = 0;
   const works = (): void => {
     failure = undefined;
     failures = 0;
+    outages.succeeded(name);
   };
 
   /** Leads until the connection breaks or the relay stops. Stands by first, for as long as another leads. */
@@ -125,7 +128,7 @@ export function createRelayRole(options: RelayOptions): Role {
         await lead();
       } catch (error) {
         failure = error;
-        log.warn({ relay: name, err: error }, 'relay is interrupted and goes on where it was');
+        outages.failed(name, error, { relay: name });
         await pause(50 + backoffMs(failures, 100, 2_000), stopped.signal);
         failures += 1;
       }

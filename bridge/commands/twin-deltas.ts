@@ -8,6 +8,7 @@ import type { DeviceAddress } from '../../backbone/devices/device-topics.js';
 import { twinDelta } from '../../backbone/devices/twin-delta.js';
 import { backoffMs, pause } from '../../platform/lifecycle/wait.js';
 import type { Logger } from '../../platform/observability/logger.js';
+import { createOutageLog } from '../../platform/observability/outage-log.js';
 import type { DeviceBroker } from '../mqtt/device-broker.js';
 
 export interface TwinDeltas {
@@ -35,6 +36,7 @@ export function createTwinDeltas(options: {
 }): TwinDeltas {
   const { broker, directory, log } = options;
   const stopped = new AbortController();
+  const outages = createOutageLog({ log, event: 'twins of devices can not be read' });
   const turns = new Map<string, Turn>();
 
   const send = async (device: DeviceAddress, evenIfNone: boolean): Promise<void> => {
@@ -74,9 +76,10 @@ export function createTwinDeltas(options: {
     for (let attempt = 0; !stopped.signal.aborted; attempt += 1) {
       try {
         await ask(device, false);
+        outages.succeeded('twins');
         return;
       } catch (error) {
-        if (attempt === 0) log.warn({ deviceId: device.deviceId, err: error }, 'a twin can not be read; trying again');
+        outages.failed('twins', error);
         await pause(100 + backoffMs(attempt, 100, 5_000), stopped.signal);
       }
     }

@@ -6,6 +6,7 @@
 import { FleetgraphError, messageOf } from '../../platform/errors.js';
 import { backoffMs, pause } from '../../platform/lifecycle/wait.js';
 import type { Logger } from '../../platform/observability/logger.js';
+import { createOutageLog } from '../../platform/observability/outage-log.js';
 import type { EventBus, OutgoingRecord } from '../../backbone/bus/event-bus.js';
 
 export interface DurablePublisher {
@@ -43,6 +44,7 @@ export function createDurablePublisher(options: {
   let waitingBytes = 0;
   let running: Promise<void> | undefined;
   let failure: unknown;
+  const outages = createOutageLog({ log, event: 'the bus takes no records; nothing is acknowledged until it does' });
 
   /** Tries once; takes out of `entries` what has become durable or never can. */
   const tryOnce = async (topic: string, entries: Waiting[]): Promise<void> => {
@@ -84,13 +86,12 @@ export function createDurablePublisher(options: {
       );
       const error: unknown = outcomes?.find((outcome) => outcome.status === 'rejected')?.reason;
       if (outcomes && error === undefined) {
-        if (failure !== undefined) log.info('the bus takes records again');
         failure = undefined;
+        outages.succeeded('bus');
         return;
       }
       if (outcomes) {
-        if (failure === undefined)
-          log.warn({ err: error }, 'the bus takes no records; nothing is acknowledged until it does');
+        outages.failed('bus', error);
         failure = error;
         await pause(20 + backoffMs(attempt, 50, 1_000), stopped.signal);
       }

@@ -1,4 +1,7 @@
-/** Refused messages: counted by reason, logged with a sample, the newest kept to be looked at. */
+/**
+ * Refused messages: counted by reason, logged with a sample, the newest kept to be looked at. The log keeps one line a minute of each
+ * reason (platform/observability/repeated-lines.ts): a device gone mad must not fill the disk.
+ */
 import { Counter, type Registry } from 'prom-client';
 import type { Logger } from '../../platform/observability/logger.js';
 import type { RejectionReason } from '../decoders/decoder.js';
@@ -24,7 +27,6 @@ export interface Rejections {
 const kept = 1_000;
 /** Characters, or bytes, of a payload or a topic. */
 const keptLength = 256;
-const logIntervalMs = 1_000;
 
 export function createRejections(options: { log: Logger; metrics: Registry }): Rejections {
   const counter = new Counter({
@@ -34,9 +36,6 @@ export function createRejections(options: { log: Logger; metrics: Registry }): R
     registers: [options.metrics],
   });
   const ring: Rejection[] = [];
-  // One line a second for each reason: a device gone mad must not fill the disk.
-  const loggedAt = new Map<RejectionReason, number>();
-  const unlogged = new Map<RejectionReason, number>();
   return {
     add({ payload, ...rest }) {
       const rejection: Rejection = {
@@ -50,14 +49,7 @@ export function createRejections(options: { log: Logger; metrics: Registry }): R
       counter.inc({ reason: rest.reason, transport: rest.transport });
       ring.push(rejection);
       if (ring.length > kept) ring.shift();
-      const now = Date.now();
-      if (now - (loggedAt.get(rest.reason) ?? 0) >= logIntervalMs) {
-        options.log.warn({ ...rejection, notLogged: unlogged.get(rest.reason) ?? 0 }, 'message refused');
-        loggedAt.set(rest.reason, now);
-        unlogged.delete(rest.reason);
-      } else {
-        unlogged.set(rest.reason, (unlogged.get(rest.reason) ?? 0) + 1);
-      }
+      options.log.warn(rejection, 'message refused');
     },
     recent: (tenant) => ring.filter((rejection) => rejection.tenant === tenant).reverse(),
   };

@@ -4,6 +4,7 @@ import { topicOf } from '../../backbone/devices/device-topics.js';
 import { createLoginThrottle } from '../../backbone/devices/login-throttle.js';
 import { pause } from '../../platform/lifecycle/wait.js';
 import type { Logger } from '../../platform/observability/logger.js';
+import { createOutageLog } from '../../platform/observability/outage-log.js';
 import type { BridgeMetrics } from '../bridge-metrics.js';
 
 export interface LoginRequest {
@@ -30,6 +31,7 @@ export function createDeviceLogin(options: {
 }): (request: LoginRequest) => Promise<LoginOutcome> {
   const { directory, metrics, log } = options;
   const throttle = createLoginThrottle();
+  const outages = createOutageLog({ log, event: 'credentials of devices can not be checked, and logins are denied' });
 
   return async ({ clientId, username, password, address, willTopic }) => {
     const attempt = throttle.attempt({ username: username.slice(0, 256), address });
@@ -40,6 +42,7 @@ export function createDeviceLogin(options: {
     try {
       await pause(attempt.delayMs);
       const profile = await directory.authenticate({ clientId, username, password });
+      outages.succeeded('directory');
       attempt.end(profile !== undefined);
       if (!profile) {
         metrics.logins.inc({ result: 'denied' });
@@ -65,7 +68,7 @@ export function createDeviceLogin(options: {
     } catch (error) {
       attempt.end(undefined);
       metrics.logins.inc({ result: 'unavailable' });
-      log.warn({ err: error }, 'a device was denied: its credentials could not be checked');
+      outages.failed('directory', error);
       return { returnCode: returnCodes.unavailable, message: 'credentials can not be checked now' };
     }
   };

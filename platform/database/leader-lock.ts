@@ -5,6 +5,7 @@
 import { messageOf } from '../errors.js';
 import { backoffMs, pause } from '../lifecycle/wait.js';
 import type { Logger } from '../observability/logger.js';
+import { createOutageLog } from '../observability/outage-log.js';
 import { createDedicatedClient } from './dedicated-client.js';
 
 export interface LeaderLock {
@@ -29,6 +30,7 @@ export interface LeaderLockOptions {
 export function standForLead(options: LeaderLockOptions): LeaderLock {
   const { name, log, pollMs = 500 } = options;
   const stopped = new AbortController();
+  const outages = createOutageLog({ log, event: 'the lead was lost, or can not be asked for' });
   let failure: unknown;
 
   const attempt = async (): Promise<void> => {
@@ -47,6 +49,7 @@ export function standForLead(options: LeaderLockOptions): LeaderLock {
           [name],
         );
         failure = undefined;
+        outages.succeeded(name);
         if (rows[0]?.taken === true) break;
         await pause(pollMs, AbortSignal.any([stopped.signal, ended.signal]));
         if (stopped.signal.aborted) return;
@@ -67,7 +70,7 @@ export function standForLead(options: LeaderLockOptions): LeaderLock {
         failures = 0;
       } catch (error) {
         failure = error;
-        log.warn({ lead: name, err: error }, 'the lead was lost, or can not be asked for');
+        outages.failed(name, error, { lead: name });
         await pause(100 + backoffMs(failures, 100, 2_000), stopped.signal);
       }
     }

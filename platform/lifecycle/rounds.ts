@@ -2,6 +2,7 @@
 import { isTransientDatabaseError } from '../database/transient.js';
 import { messageOf } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
+import { createOutageLog } from '../observability/outage-log.js';
 import { backoffMs, pause } from './wait.js';
 
 export interface Rounds {
@@ -29,6 +30,7 @@ export function startRounds({ round, failing, log, backoff }: RoundsOptions): Ro
   const stopped = new AbortController();
   let woken = new AbortController();
   let failure: Error | undefined;
+  const outages = createOutageLog({ log, event: failing });
 
   const running = (async () => {
     for (let failures = 0; !stopped.signal.aborted;) {
@@ -37,12 +39,12 @@ export function startRounds({ round, failing, log, backoff }: RoundsOptions): Ro
         const sleepMs = await round(stopped.signal);
         failures = 0;
         failure = undefined;
+        outages.succeeded(failing);
         if (sleepMs > 0) await pause(sleepMs, woken.signal);
       } catch (error) {
         failure = new Error(`${failing}: ${messageOf(error)}`, { cause: error });
-        const text = `${failing}; trying again`;
-        if (isTransientDatabaseError(error)) log.warn({ reason: messageOf(error) }, text);
-        else log.error({ err: error }, text);
+        if (isTransientDatabaseError(error)) outages.failed(failing, error);
+        else log.error({ err: error }, `${failing}; trying again`);
         // Never at once: what fails without waiting for anything would take the whole processor.
         await pause(20 + backoffMs(failures, firstMs, longestMs), stopped.signal);
         failures += 1;

@@ -11,6 +11,7 @@ import type { Sql } from '../../platform/database/sql.js';
 import { messageOf } from '../../platform/errors.js';
 import { pause } from '../../platform/lifecycle/wait.js';
 import type { Logger } from '../../platform/observability/logger.js';
+import { createOutageLog } from '../../platform/observability/outage-log.js';
 import type { OrchestratorMetrics } from './orchestrator-metrics.js';
 
 export interface RuleBook {
@@ -53,6 +54,7 @@ export function createRuleBook(options: { sql: Sql; log: Logger; metrics: Orches
   const chapters = new Map<string, Chapter>();
   let change = 0n;
   let failure: Error | undefined;
+  const outages = createOutageLog({ log, event: 'rules can not be read' });
   const stopped = new AbortController();
   let polling: Promise<void> | undefined;
 
@@ -102,8 +104,9 @@ export function createRuleBook(options: { sql: Sql; log: Logger; metrics: Orches
       try {
         if (!stopped.signal.aborted) await refresh(options.sql);
         failure = undefined;
+        outages.succeeded('rules');
       } catch (error) {
-        if (failure === undefined) log.warn({ reason: messageOf(error) }, 'rules could not be read; trying again');
+        outages.failed('rules', error);
         failure = new Error(`Rules can't be read: ${messageOf(error)}`, { cause: error });
       }
     }

@@ -11,6 +11,7 @@ import { PartitionAssigners, type Consumer, type EachBatchPayload, type Partitio
 import { messageOf } from '../../../platform/errors.js';
 import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
 import type { Logger } from '../../../platform/observability/logger.js';
+import { createOutageLog } from '../../../platform/observability/outage-log.js';
 import type { BusRecord, TopicPartition } from '../event-bus.js';
 import type { Position } from '../partition-consumer.js';
 import type { CreateKafka } from './kafka-client.js';
@@ -59,6 +60,7 @@ const fetchWaitMs = 100;
 export function openGroupSession(options: GroupSessionOptions): GroupSession {
   const { prefix, group, topics, log, sessionTimeoutMs } = options;
   const stopped = new AbortController();
+  const outages = createOutageLog({ log, event: 'the consumer lost its group and joins again' });
   let consumer: Consumer | undefined;
   let fetched: EachBatchPayload | undefined;
   let joining = true;
@@ -109,6 +111,7 @@ export function openGroupSession(options: GroupSessionOptions): GroupSession {
       memberId = payload.memberId;
       joining = false;
       failure = undefined;
+      outages.succeeded(group);
       options.onAssigned(
         Object.entries(payload.memberAssignment).flatMap(([name, partitions]) =>
           partitions.map((partition) => ({ topic: name.slice(prefix.length), partition })),
@@ -162,7 +165,7 @@ export function openGroupSession(options: GroupSessionOptions): GroupSession {
       } catch (error) {
         if (stopped.signal.aborted) break;
         if (performance.now() - startedAtMs > 30_000) attempt = 0;
-        log.warn({ group, err: error }, 'the consumer lost its group and joins again');
+        outages.failed(group, error, { group });
         failure = error;
         settle();
         await pause(50 + backoffMs(attempt, 200, 5_000), stopped.signal);

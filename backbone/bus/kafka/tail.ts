@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
 import type { Logger } from '../../../platform/observability/logger.js';
+import { createOutageLog } from '../../../platform/observability/outage-log.js';
 import type { BusRecord, Subscription, TopicPartition } from '../event-bus.js';
 import type { Position } from '../partition-consumer.js';
 import { openGroupSession } from './group-session.js';
@@ -42,6 +43,7 @@ export async function startTail(
   let waitingBytes = 0;
   let paused = false;
   let giving: Promise<void> | undefined;
+  const outages = createOutageLog({ log, event: 'a tail of the bus is interrupted and goes on where it was' });
 
   const session = openGroupSession({
     ...{
@@ -91,6 +93,7 @@ export async function startTail(
       const records = waiting.slice(0, options.maxRecords);
       try {
         await handler(records);
+        outages.succeeded('tail');
         attempt = 0;
         waiting = waiting.slice(records.length);
         for (const record of records) waitingBytes -= sizeOfRecord(record);
@@ -99,8 +102,7 @@ export async function startTail(
           for (const each of assigned) session.resume(each);
         }
       } catch (error) {
-        if (attempt === 0)
-          log.warn({ topics, err: error }, 'a tail of the bus is interrupted and goes on where it was');
+        outages.failed('tail', error, { topics });
         await pause(50 + backoffMs(attempt, 100, 2_000), stopped.signal);
         attempt += 1;
       }

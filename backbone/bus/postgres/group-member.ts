@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { messageOf } from '../../../platform/errors.js';
 import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
 import type { Logger } from '../../../platform/observability/logger.js';
+import { createOutageLog } from '../../../platform/observability/outage-log.js';
 import type { BusMetrics } from '../bus-metrics.js';
 import type { BatchHandler, SubscribeOptions, Subscription } from '../event-bus.js';
 import { createPartitionConsumer, type PartitionConsumer, type Position } from '../partition-consumer.js';
@@ -44,6 +45,7 @@ export async function joinGroup(
   const bell = wakeUp.bell(topics.map((topic) => `topic ${topic}` as const));
   const commit = createOffsetCommits((progress) => commitOffsets(statements, membership, progress));
   let failure: unknown;
+  const outages = createOutageLog({ log, event: 'the bus can not be read' });
 
   await createLeases(statements, membership, from);
   const keeper = await keepLeases({
@@ -90,10 +92,11 @@ export async function joinGroup(
       try {
         const fed = await feed();
         failure = undefined;
+        outages.succeeded(group);
         attempt = 0;
         if (!fed) await bell.wait(options.pollMs(), stopped.signal);
       } catch (error) {
-        if (failure === undefined) log.warn({ group, err: error }, 'the bus can not be read');
+        outages.failed(group, error, { group });
         failure = error;
         await pause(50 + backoffMs(attempt, 100, 2_000), stopped.signal);
         attempt += 1;

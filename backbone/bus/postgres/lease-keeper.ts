@@ -6,6 +6,7 @@
  */
 import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
 import type { Logger } from '../../../platform/observability/logger.js';
+import { createOutageLog } from '../../../platform/observability/outage-log.js';
 import { fairShare } from './fair-share.js';
 import {
   acquireLeases,
@@ -71,6 +72,7 @@ export async function keepLeases(options: LeaseKeeperOptions): Promise<LeaseKeep
   let expiry: NodeJS.Timeout | undefined;
   let leaving = false;
   let failure: unknown;
+  const outages = createOutageLog({ log, event: 'leases of partitions can not be renewed' });
 
   const forget = (entry: Held, reason: string): void => {
     const name = nameOf(entry.lease);
@@ -175,10 +177,11 @@ export async function keepLeases(options: LeaseKeeperOptions): Promise<LeaseKeep
       try {
         await balance();
         failure = undefined;
+        outages.succeeded(group);
         attempt = 0;
         waitMs = ttlMs / 3;
       } catch (error) {
-        if (failure === undefined) log.warn({ group, err: error }, 'leases of partitions can not be renewed');
+        outages.failed(group, error, { group });
         failure = error;
         waitMs = 50 + backoffMs(attempt, 100, ttlMs / 6);
         attempt += 1;

@@ -5,6 +5,7 @@
 import { messageOf } from '../../../platform/errors.js';
 import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
 import type { Logger } from '../../../platform/observability/logger.js';
+import { createOutageLog } from '../../../platform/observability/outage-log.js';
 import type { BusRecord, Subscription } from '../event-bus.js';
 import { readRecords, type ReadLimits } from './log-reading.js';
 import { endPositions } from './log-topics.js';
@@ -34,6 +35,7 @@ export async function startTail(
   const stopped = new AbortController();
   const bell = wakeUp.bell(topics.map((topic) => `topic ${topic}` as const));
   let failure: unknown;
+  const outages = createOutageLog({ log, event: 'a tail of the bus is interrupted and goes on where it was' });
 
   /** @returns whether there was something to give. */
   const giveNext = async (): Promise<boolean> => {
@@ -59,11 +61,11 @@ export async function startTail(
       try {
         const given = await giveNext();
         failure = undefined;
+        outages.succeeded('tail');
         attempt = 0;
         if (!given) await bell.wait(options.pollMs(), stopped.signal);
       } catch (error) {
-        if (failure === undefined)
-          log.warn({ topics, err: error }, 'a tail of the bus is interrupted and goes on where it was');
+        outages.failed('tail', error, { topics });
         failure = error;
         await pause(50 + backoffMs(attempt, 100, 2_000), stopped.signal);
         attempt += 1;

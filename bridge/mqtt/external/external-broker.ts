@@ -22,6 +22,7 @@ import type { Config } from '../../../platform/config/config.js';
 import { FleetgraphError, messageOf, StartupError } from '../../../platform/errors.js';
 import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
 import type { Logger } from '../../../platform/observability/logger.js';
+import { createOutageLog } from '../../../platform/observability/outage-log.js';
 import type { BridgeMetrics } from '../../bridge-metrics.js';
 import { isObject, parseJson, RejectedPayload } from '../../decoders/decoder.js';
 import type { Intake } from '../../intake/intake.js';
@@ -64,6 +65,7 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
   const { config, log, devices, directory, intake, presence, rejections, metrics } = options;
   const login = loginOf(config);
   const stopped = new AbortController();
+  const outages = createOutageLog({ log, event: 'devices can not be looked up; messages wait' });
   /** Session in which a device was last seen, by its id. */
   const sessions = new LRUCache<string, number>({ max: maxSessions });
   let shared: readonly SharedConnection[] = [];
@@ -76,10 +78,12 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
   const findDevice = async (find: () => Promise<DeviceProfile | undefined>): Promise<DeviceProfile | undefined> => {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await find();
+        const found = await find();
+        outages.succeeded('directory');
+        return found;
       } catch (error) {
         if (stopped.signal.aborted) throw error;
-        if (attempt === 0) log.warn({ err: error }, 'devices can not be looked up; messages wait');
+        outages.failed('directory', error);
         await pause(50 + backoffMs(attempt, 100, 2_000), stopped.signal);
       }
     }

@@ -5,6 +5,7 @@
 import { GraphQLError } from 'graphql';
 import { Pool } from 'undici';
 import type { Logger } from '../../../platform/observability/logger.js';
+import type { OutageLog } from '../../../platform/observability/outage-log.js';
 import { currentTraceparent } from '../../../platform/observability/trace-context.js';
 import type { GatewayMetrics } from '../../gateway-metrics.js';
 import { parseExactJson } from '../../../platform/json/exact-json.js';
@@ -35,7 +36,9 @@ export interface HttpSubgraphOptions {
   /** Undefined: every request goes out. */
   readonly inFlight: InFlight | undefined;
   readonly metrics: Pick<GatewayMetrics, 'fetchSeconds'>;
+  /** By the names of subgraphs. */
   readonly log: Logger;
+  readonly outages: OutageLog;
 }
 
 export interface HttpSubgraph extends Subgraph {
@@ -49,7 +52,7 @@ export interface HttpSubgraph extends Subgraph {
 const maxConnections = 256;
 
 export function createHttpSubgraph(options: HttpSubgraphOptions): HttpSubgraph {
-  const { name, timeoutMs, compresses, inFlight, log } = options;
+  const { name, timeoutMs, compresses, inFlight, log, outages } = options;
   const url = new URL(options.url);
   const path = `${url.pathname}${url.search}`;
   const pool = new Pool(url.origin, { connections: maxConnections });
@@ -90,19 +93,19 @@ export function createHttpSubgraph(options: HttpSubgraphOptions): HttpSubgraph {
         const answer = await ask(request);
         const response = responseIn(answer, name, request.reader);
         const refused = response.errors?.find(({ refusal }) => refusal !== undefined);
-        if (refused) {
-          const level = refused.refusal?.code === 'UNAVAILABLE' ? 'warn' : 'debug';
-          log[level](
-            { subgraph: name, status: answer.status, errors: response.errors },
-            'subgraph refuses the request',
-          );
-        }
         checkEntities(request, response);
+        if (refused?.refusal?.code === 'UNAVAILABLE') {
+          outages.failed(name, new Error(`It answers ${answer.status}.`), { subgraph: name });
+          return response;
+        }
+        if (refused)
+          log.debug({ subgraph: name, status: answer.status, errors: response.errors }, 'subgraph refuses the request');
+        outages.succeeded(name);
         return response;
       } catch (error) {
         if (request.signal?.aborted === true || error instanceof GraphQLError) throw error;
         if (error instanceof UnknownCoding) throw faulty(name, error);
-        log.warn({ subgraph: name, err: error }, 'subgraph does not answer');
+        outages.failed(name, error, { subgraph: name });
         throw unavailable(name);
       }
     },

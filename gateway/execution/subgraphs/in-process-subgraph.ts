@@ -4,7 +4,7 @@
  */
 import type { ExecuteLocally } from '../../../platform/graphql/local-execution.js';
 import { parseExactJson } from '../../../platform/json/exact-json.js';
-import type { Logger } from '../../../platform/observability/logger.js';
+import type { OutageLog } from '../../../platform/observability/outage-log.js';
 import { currentTraceparent } from '../../../platform/observability/trace-context.js';
 import type { GatewayMetrics } from '../../gateway-metrics.js';
 import { observeFetch } from './observe-fetch.js';
@@ -18,11 +18,12 @@ export function createInProcessSubgraph(options: {
   /** Milliseconds that it has to answer. */
   readonly timeoutMs: number;
   readonly metrics: Pick<GatewayMetrics, 'fetchSeconds'>;
-  readonly log: Logger;
+  /** By the names of subgraphs. */
+  readonly outages: OutageLog;
   /** After what writes: what is being read is older. */
   readonly onWritten: () => void;
 }): Subgraph {
-  const { name, execute, timeoutMs, log } = options;
+  const { name, execute, timeoutMs, outages } = options;
   const seconds = options.metrics.fetchSeconds.labels({ subgraph: name });
   return {
     name,
@@ -44,10 +45,11 @@ export function createInProcessSubgraph(options: {
           const { reader } = request;
           const response = reader && given.data ? { ...given, data: reader.fromValues(given.data) } : given;
           checkEntities(request, response);
+          outages.succeeded(name);
           return response;
         } catch (error) {
           if (signal?.aborted === true) throw error;
-          log.warn({ subgraph: name, err: error }, 'subgraph does not answer');
+          outages.failed(name, error, { subgraph: name });
           throw unavailable(name);
         } finally {
           clearTimeout(timer);

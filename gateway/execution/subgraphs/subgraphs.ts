@@ -1,6 +1,7 @@
 /** The subgraphs of a gateway by their names in the supergraph: each in this process where it runs here, else over HTTP. */
 import type { ExecuteLocally } from '../../../platform/graphql/local-execution.js';
 import type { Logger } from '../../../platform/observability/logger.js';
+import { createOutageLog } from '../../../platform/observability/outage-log.js';
 import type { GatewayMetrics } from '../../gateway-metrics.js';
 import type { HttpSubgraph } from './http-subgraph.js';
 import { createInProcessSubgraph } from './in-process-subgraph.js';
@@ -33,6 +34,7 @@ export function createSubgraphs(options: {
   readonly shares?: boolean;
 }): RunningSubgraphs {
   const { urls, metrics, log, timeoutsMs = {} } = options;
+  const outages = createOutageLog({ log, event: 'subgraph does not answer' });
   const inFlight = options.shares === false ? undefined : createInFlight();
   const known = new Map<string, Subgraph>();
   const overHttp: HttpSubgraph[] = [];
@@ -45,7 +47,7 @@ export function createSubgraphs(options: {
       const execute = options.local?.[name];
       if (execute) {
         const onWritten = (): void => inFlight?.renew();
-        const made = createInProcessSubgraph({ name, execute, timeoutMs, metrics, log, onWritten });
+        const made = createInProcessSubgraph({ name, execute, timeoutMs, metrics, outages, onWritten });
         known.set(name, made);
         return made;
       }
@@ -53,7 +55,7 @@ export function createSubgraphs(options: {
       if (url === undefined)
         throw new Error(`The supergraph has a subgraph "${name}", whose address the gateway was not given.`);
       const compresses = options.compresses ?? false;
-      const made = createMovingSubgraph({ name, url, timeoutMs, compresses, inFlight, metrics, log });
+      const made = createMovingSubgraph({ name, url, timeoutMs, compresses, inFlight, metrics, log, outages });
       known.set(name, made);
       overHttp.push(made);
       return made;

@@ -5,9 +5,10 @@
  * Invariant: a wait that begins before the row commits ends after it: it is entered first, then the table is asked.
  */
 import type { Sql } from '../../../platform/database/sql.js';
-import { FleetgraphError, messageOf } from '../../../platform/errors.js';
+import { FleetgraphError } from '../../../platform/errors.js';
 import { pause } from '../../../platform/lifecycle/wait.js';
 import type { Logger } from '../../../platform/observability/logger.js';
+import { createOutageLog } from '../../../platform/observability/outage-log.js';
 import { findKnownTargets, type TargetKey } from './target-rows.js';
 
 export interface TargetWatch {
@@ -37,6 +38,7 @@ export function createTargetWatch(options: { sql: Sql; log: Logger }): TargetWat
   const waiting = new Set<Waiting>();
   const stopped = new AbortController();
   let polling: Promise<void> | undefined;
+  const outages = createOutageLog({ log: options.log, event: 'devices that commands wait for can not be looked for' });
 
   const announce = (keys: readonly TargetKey[]): void => {
     if (waiting.size === 0) return;
@@ -53,11 +55,9 @@ export function createTargetWatch(options: { sql: Sql; log: Logger }): TargetWat
             [...waiting].map(({ key }) => key),
           ),
         );
+        outages.succeeded('targets');
       } catch (error) {
-        options.log.warn(
-          { reason: messageOf(error) },
-          'looking for devices that commands wait for failed; trying again',
-        );
+        outages.failed('targets', error);
       }
       await pause(pollMs, stopped.signal);
     }

@@ -12,6 +12,7 @@ import type { Sql } from '../../../platform/database/sql.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import { bearerToken } from '../../../platform/identity/verify-token.js';
 import type { Logger } from '../../../platform/observability/logger.js';
+import { createOutageLog } from '../../../platform/observability/outage-log.js';
 import type { Registry } from '../../../platform/observability/metrics.js';
 import { createAuthentication } from './authenticate.js';
 import { createAuthorization } from './authorize.js';
@@ -41,6 +42,7 @@ export async function addBrokerAccess(app: FastifyInstance, options: BrokerAcces
     labelNames: ['question', 'answer'],
     registers: [metrics],
   });
+  const outages = createOutageLog({ log, event: 'questions of the MQTT broker can not be answered, and are denied' });
   const credentials = createCredentials(sql);
   const authenticate = createAuthentication({ account: mqtt, credentials, log });
   const authorize = createAuthorization({ account: mqtt, credentials });
@@ -55,7 +57,7 @@ export async function addBrokerAccess(app: FastifyInstance, options: BrokerAcces
         );
     });
     const refuse = (question: string, reply: FastifyReply, error: unknown): unknown => {
-      log.warn({ question, err: error }, 'the MQTT broker is told to deny: its question could not be answered');
+      outages.failed(question, error, { question });
       questions.inc({ question, answer: 'unavailable' });
       return reply.code(200).send(deny);
     };
@@ -73,6 +75,7 @@ export async function addBrokerAccess(app: FastifyInstance, options: BrokerAcces
         },
         async (request) => {
           const reply = await inTime(answer(read(request.body)), answerWithinMs);
+          outages.succeeded(question);
           questions.inc({ question, answer: reply.result });
           return reply;
         },

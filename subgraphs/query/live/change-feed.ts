@@ -11,6 +11,7 @@ import { decodeChange, type Change } from '../../../backbone/changes/change.js';
 import type { Sql } from '../../../platform/database/sql.js';
 import { pause } from '../../../platform/lifecycle/wait.js';
 import type { Logger } from '../../../platform/observability/logger.js';
+import { createOutageLog } from '../../../platform/observability/outage-log.js';
 import type { QueryMetrics } from '../query-metrics.js';
 import { readChanges, readClocks } from './change-log.js';
 import { createTenantSequence, type TenantSequence } from './tenant-sequence.js';
@@ -69,6 +70,7 @@ export function createChangeFeed(options: ChangeFeedOptions): ChangeFeed {
   const stopping = new AbortController();
   const background = new Set<Promise<void>>();
   let tail: Subscription | undefined;
+  const outages = createOutageLog({ log, event: 'the change log can not be read' });
 
   const keep = (work: Promise<void>): void => {
     background.add(work);
@@ -114,9 +116,10 @@ export function createChangeFeed(options: ChangeFeedOptions): ChangeFeed {
         try {
           await pause(gapWaitMs, stopping.signal);
           await readMissing(name, tenant);
+          outages.succeeded('gaps');
         } catch (error) {
           // The next poll finds the gap still open and tries again.
-          log.warn({ err: error, tenant: name }, 'a gap in the changes could not be read from the log');
+          outages.failed('gaps', error, { what: 'a gap in the changes', tenant: name });
         } finally {
           tenant.filling = false;
         }
@@ -164,8 +167,9 @@ export function createChangeFeed(options: ChangeFeedOptions): ChangeFeed {
           tenant.sequence.expect(seq);
           fillGap(name, tenant);
         }
+        outages.succeeded('clocks');
       } catch (error) {
-        log.warn({ err: error }, 'the clocks of the change log could not be read; trying again');
+        outages.failed('clocks', error, { what: 'its clocks' });
       }
     }
   }

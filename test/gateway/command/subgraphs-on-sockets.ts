@@ -24,6 +24,10 @@ export interface SocketSubgraphs extends AsyncDisposable {
   release(): void;
   /** How many wait in it. */
   readonly waiting: number;
+  /** Every connection breaks, and nothing listens any more. */
+  leave(): Promise<void>;
+  /** Listens again, on the same port. */
+  comeBack(): Promise<void>;
 }
 
 const link = 'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key"])';
@@ -92,7 +96,8 @@ export async function startSocketSubgraphs(): Promise<SocketSubgraphs> {
   const sockets = new WebSocketServer({ server, path: '/weather' });
   const webSocket = useServer({ schema: schemas['weather'], execute, subscribe }, sockets);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const root = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { port } = server.address() as AddressInfo;
+  const root = `http://127.0.0.1:${port}`;
   return {
     urls: { weather: `${root}/weather`, names: `${root}/names` },
     rain() {
@@ -123,6 +128,13 @@ export async function startSocketSubgraphs(): Promise<SocketSubgraphs> {
       for (const resolve of waiting) resolve();
       waiting.clear();
     },
+    async leave() {
+      for (const socket of sockets.clients) socket.terminate();
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+    comeBack: () => new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve)),
     async [Symbol.asyncDispose]() {
       await webSocket.dispose();
       server.closeAllConnections();

@@ -9,6 +9,7 @@ import { createGatewayMetrics } from '../../../gateway/gateway-metrics.js';
 import { scalarResolvers } from '../../../platform/graphql/scalars.js';
 import { createSubgraphSchema, serveSubgraph, type SubgraphServer } from '../../../platform/graphql/subgraph.js';
 import { createHttpService, listen } from '../../../platform/http/service.js';
+import { createOutageLog } from '../../../platform/observability/outage-log.js';
 import { silentLog } from '../../world/database.js';
 import { createTestIssuer } from '../../world/identity.js';
 
@@ -42,7 +43,8 @@ beforeAll(async () => {
   subgraphs.set(
     'a call',
     createInProcessSubgraph({
-      ...{ name: 'test', execute: server.execute, timeoutMs: 5_000, metrics, log: silentLog },
+      ...{ name: 'test', execute: server.execute, timeoutMs: 5_000, metrics },
+      outages: createOutageLog({ log: silentLog, event: 'subgraph does not answer' }),
       onWritten: () => undefined,
     }),
   );

@@ -62,7 +62,6 @@ export function createDeviceWatch(options: {
   wakeRelay: () => void;
 }): DeviceWatch {
   const { pool, log, metrics, book, wakeRelay } = options;
-  const complained = new Map<string, number>();
 
   /** Steps each of the rows that `lock` gives. */
   const transact = async (
@@ -124,11 +123,6 @@ export function createDeviceWatch(options: {
     ({ deviceId, tenant }: WatchKey): OnFault =>
     ({ definition: { ruleId } }, error) => {
       metrics.faults.inc();
-      // A rule that fails fails for each reading: one line a minute says it as well.
-      const now = Date.now();
-      if (now - (complained.get(ruleId) ?? 0) < 60_000) return;
-      if (complained.size > 10_000) complained.clear();
-      complained.set(ruleId, now);
       log.warn({ tenant, deviceId, ruleId, reason: messageOf(error) }, 'a rule could not be asked');
     };
 
