@@ -60,6 +60,8 @@ export function createGatewayMetrics(registry: Registry) {
     supergraphSuccess: new Gauge({
       name: 'fleetgraph_gateway_supergraph_last_success_timestamp_seconds',
       help: 'Unix time at which the newest supergraph of the source was last seen to be in use.',
+      // Of several workers, the one that is behind.
+      aggregator: 'min',
       registers,
     }),
     sockets: new Gauge({ name: 'fleetgraph_gateway_websockets', help: 'Open WebSocket connections.', registers }),

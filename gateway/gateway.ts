@@ -11,6 +11,7 @@ import type { JSONWebKeySet } from 'jose';
 import type { Config } from '../platform/config/config.js';
 import { graphqlErrorFormatter } from '../platform/graphql/errors.js';
 import type { ExecuteLocally } from '../platform/graphql/local-execution.js';
+import type { Peers } from '../platform/cluster/worker-process.js';
 import { createHttpService, listen, readiness } from '../platform/http/service.js';
 import type { VerifyToken } from '../platform/identity/verify-token.js';
 import type { ServiceRole } from '../platform/lifecycle/role.js';
@@ -66,6 +67,8 @@ export interface GatewayRoleOptions {
    * balancer in front to send clients elsewhere. Default 0: there is none.
    */
   readonly drainMs?: number;
+  /** It is one of several workers: who asks any of them for metrics and readiness is answered for all. */
+  readonly peers?: Peers;
 }
 
 /** Over how long the sockets are closed at a stop, at most: all at once, their clients would come again at once. */
@@ -78,6 +81,8 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
   const { config, log, verifyToken } = options;
   const production = config.mode === 'production';
   const metrics = createGatewayMetrics(options.metrics);
+  const { contentType } = options.metrics;
+  const { peers } = options;
   const service = { name: 'gateway', host: config.host, port: config.ports.gateway };
   let app: FastifyInstance | undefined;
   let stopFollowing: (() => void) | undefined;
@@ -114,12 +119,13 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
     },
     async start() {
       const source = options.supergraph ?? ownSupergraph;
+      const ready = peers?.ready ?? this.ready.bind(this);
       await running.start(source);
       app = createHttpService({
         ...service,
         log,
-        metrics: options.metrics,
-        ready: this.ready.bind(this),
+        metrics: peers ? { contentType, metrics: peers.metrics } : options.metrics,
+        ready,
         readyDetails,
         maxBodyBytes: config.graph.bodyBytes,
       });
@@ -182,7 +188,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         clientAddressOf,
       });
       // Where balancers that were set up for other gateways look.
-      app.get('/health', readiness(this.ready.bind(this), readyDetails));
+      app.get('/health', readiness(ready, readyDetails));
       if (verifyToken) addAuthRoutes(app, { verifyToken, ...(options.jwks ? { jwks: options.jwks } : {}) });
       if (config.explorer) await addExplorerRoutes(app, options.developmentToken);
       webSocket = serveWebSocket({

@@ -6,7 +6,7 @@ import type { Config } from '../config/config.js';
 import { allScopes } from '../identity/identity.js';
 import { createApiClient, type ApiClient } from './api-client.js';
 import type { Fleetgraph } from './composition.js';
-import { developmentTenant } from './roles.js';
+import { developmentTenant } from './own-gateway.js';
 
 const sampleDevice = z.object({
   deviceId: z.string(),

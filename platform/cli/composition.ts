@@ -21,6 +21,8 @@ export interface Fleetgraph extends Pick<Host, 'ready' | 'stop'> {
   };
   /** Connection URL of the database, embedded or not. */
   readonly databaseUrl: string;
+  /** Rejects when a part can't go on, however often it is started again. */
+  readonly failed: Promise<never>;
   /** Absent when tokens come from another issuer (JWKS_URL). */
   readonly issuer?: DevelopmentIssuer;
 }
@@ -60,7 +62,7 @@ export async function startFleetgraph(options: {
       host: config.host,
       port: config.ports.operations,
       log,
-      metrics,
+      metrics: parts.workers ? { contentType: metrics.contentType, metrics: parts.workers.metrics } : metrics,
       ready: () => host.ready(),
     });
     closers.push(() => operations.close());
@@ -83,6 +85,7 @@ export async function startFleetgraph(options: {
           : {}),
       },
       databaseUrl,
+      failed: parts.workers?.failed ?? new Promise<never>(() => undefined),
       ...(issuer ? { issuer } : {}),
       ready: () => host.ready(),
       async stop() {

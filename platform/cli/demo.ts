@@ -1,6 +1,6 @@
 /** `fleetgraph demo`: start and simulate together, in one process. */
 import { readConfig } from '../config/config.js';
-import { developmentTenant } from './roles.js';
+import { developmentTenant } from './own-gateway.js';
 import { runSimulation } from './simulate.js';
 import { runFleetgraph } from './start.js';
 

@@ -2,7 +2,6 @@
  * What the roles stand on: the database, the bus, and who is who. Embedded where the configuration names no other; a neighbour that
  * starts later than this process is waited for.
  */
-import { createRemoteJWKSet, type JWTVerifyGetKey } from 'jose';
 import { join } from 'node:path';
 import type { EventBus } from '../../backbone/bus/event-bus.js';
 import { topicOptions } from '../../backbone/bus/topics.js';
@@ -14,11 +13,12 @@ import { isTransientDatabaseError } from '../database/transient.js';
 import { lockDataDirectory } from '../embedded/data-directory.js';
 import { startEmbeddedPostgres } from '../embedded/postgres.js';
 import { codeOf, messageOf, StartupError } from '../errors.js';
-import { openDevelopmentIssuer, type DevelopmentIssuer } from '../identity/development-issuer.js';
-import { createTokenVerifier, type VerifyToken } from '../identity/verify-token.js';
+import type { DevelopmentIssuer } from '../identity/development-issuer.js';
+import type { VerifyToken } from '../identity/verify-token.js';
 import { untilAvailable } from '../lifecycle/until-available.js';
 import type { Logger } from '../observability/logger.js';
 import { createMetrics } from '../observability/metrics.js';
+import { openIdentity } from './open-identity.js';
 
 /** What closes what was opened; to be called in reverse. */
 export type Closers = (() => Promise<void>)[];
@@ -121,18 +121,4 @@ function withoutPassword(url: string): string {
   const parsed = new URL(url);
   parsed.password = '';
   return parsed.toString();
-}
-
-async function openIdentity(
-  config: Config,
-): Promise<{ verifyToken: VerifyToken; issuer: DevelopmentIssuer | undefined }> {
-  const { jwksUrl, issuer, audience } = config.identity;
-  const { claim: overrideLabelsClaim } = config.graph.overrides;
-  if (jwksUrl !== undefined) {
-    const keys: JWTVerifyGetKey = createRemoteJWKSet(new URL(jwksUrl), { timeoutDuration: 5_000 });
-    return { verifyToken: createTokenVerifier({ keys, issuer, audience, overrideLabelsClaim }), issuer: undefined };
-  }
-  const development = await openDevelopmentIssuer({ dataDirectory: config.dataDirectory, issuer, audience });
-  const { keys } = development;
-  return { verifyToken: createTokenVerifier({ keys, issuer, audience, overrideLabelsClaim }), issuer: development };
 }

@@ -2,17 +2,18 @@
 import type { DeviceDirectory } from '../../backbone/devices/device-directory.js';
 import type { RoleName } from '../config/config.js';
 import type { LocalSubgraph } from '../graphql/local-execution.js';
-import { allScopes } from '../identity/identity.js';
 import type { Role, ServiceRole } from '../lifecycle/role.js';
+import type { WorkerPool } from '../cluster/worker-pool.js';
 import type { Foundations } from './foundations.js';
-
-/** Tenant of the tokens and of the sample device that a development machine gets. */
-export const developmentTenant = 'acme';
+import { createGatewayWorkers } from './gateway-workers.js';
+import { createOwnGateway } from './own-gateway.js';
 
 export interface Parts {
   readonly ordered: readonly Role[];
   readonly subgraphs: Readonly<Partial<Record<'device' | 'actions' | 'query', ServiceRole>>>;
   readonly gateway?: ServiceRole;
+  /** The gateway, if it is several processes. */
+  readonly workers?: WorkerPool;
   readonly bridge?: ServiceRole & { mqttPort(): number | undefined };
 }
 
@@ -21,7 +22,7 @@ export interface Parts {
  * The code of a role is loaded only where the role runs: most processes run one.
  */
 export async function makeRoles(names: readonly RoleName[], base: Foundations): Promise<Parts> {
-  const { config, issuer } = base;
+  const { config } = base;
   const has = (name: RoleName) => names.includes(name);
   const logOf = (role: RoleName) => ({ ...base, log: base.log.child({ role }) });
   // The bridge asks the device role's directory in process, whether or not that role serves its port here too.
@@ -40,34 +41,25 @@ export async function makeRoles(names: readonly RoleName[], base: Foundations): 
   // Unless it is said where a subgraph is: then that one is meant.
   const localOf = (name: 'device' | 'actions' | 'query', role: LocalSubgraph | undefined) =>
     role && config.subgraphUrls[name] === undefined ? { [name]: role.execute } : {};
-  const gateway = has('gateway')
-    ? (await import('../../gateway/gateway.js')).createGatewayRole({
-        ...logOf('gateway'),
-        drainMs: config.gatewayDrainMs,
-        subgraphs: {
-          device: urlOf(has('device') ? device : undefined, 'device'),
-          actions: urlOf(actions, 'actions'),
-          query: urlOf(query, 'query'),
-        },
-        local: {
-          ...localOf('device', has('device') ? device : undefined),
-          ...localOf('actions', actions),
-          ...localOf('query', query),
-        },
-        ...(issuer
-          ? {
-              jwks: issuer.jwks,
-              developmentToken: () =>
-                issuer.issue({
-                  tenant: developmentTenant,
-                  subject: 'developer',
-                  scopes: allScopes,
-                  lifetimeSeconds: 86_400,
-                }),
-            }
-          : {}),
-      })
-    : undefined;
+  const subgraphs = {
+    device: urlOf(has('device') ? device : undefined, 'device'),
+    actions: urlOf(actions, 'actions'),
+    query: urlOf(query, 'query'),
+  };
+  const workers =
+    has('gateway') && config.gatewayWorkers > 1 ? createGatewayWorkers(logOf('gateway'), subgraphs) : undefined;
+  const gateway =
+    has('gateway') && !workers
+      ? await createOwnGateway({
+          ...logOf('gateway'),
+          subgraphs,
+          local: {
+            ...localOf('device', has('device') ? device : undefined),
+            ...localOf('actions', actions),
+            ...localOf('query', query),
+          },
+        })
+      : workers;
   const relay = has('relay')
     ? (await import('../../backbone/relay/relay.js')).createRelayRole({ ...logOf('relay'), pool: base.backbonePool })
     : undefined;
@@ -91,6 +83,7 @@ export async function makeRoles(names: readonly RoleName[], base: Foundations): 
       ...(query ? { query } : {}),
     },
     ...(gateway ? { gateway } : {}),
+    ...(workers ? { workers } : {}),
     ...(bridge ? { bridge } : {}),
   };
 }

@@ -24,7 +24,7 @@ export async function runFleetgraph(
   try {
     if (!hasCome()) {
       console.log(await banner({ fleetgraph, config }));
-      await work(fleetgraph, log, stopped);
+      await Promise.race([work(fleetgraph, log, stopped), fleetgraph.failed]);
     }
   } finally {
     await fleetgraph.stop();

@@ -2,7 +2,7 @@
  * The one reader of the environment. Every setting has a default that works on a fresh machine; the absence of a URL
  * chooses the embedded part (PostgreSQL, MQTT broker, bus, token issuer). README.md has the table of settings.
  */
-import { hostname } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { StartupError } from '../errors.js';
@@ -118,6 +118,8 @@ export interface Config {
   readonly shutdownTimeoutMs: number;
   /** How long the gateway is not ready any more before it closes anything, for a balancer to notice. */
   readonly gatewayDrainMs: number;
+  /** Processes of the gateway, behind one port. */
+  readonly gatewayWorkers: number;
   /** Of one gateway. */
   readonly webSocketLimits: {
     readonly connections: number;
@@ -201,6 +203,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     startupTimeoutMs: value.STARTUP_TIMEOUT_MS,
     shutdownTimeoutMs: value.SHUTDOWN_TIMEOUT_MS,
     gatewayDrainMs: value.GATEWAY_DRAIN_MS,
+    gatewayWorkers: value.GATEWAY_WORKERS === 'auto' ? availableParallelism() : value.GATEWAY_WORKERS,
     webSocketLimits: {
       connections: value.GATEWAY_MAX_CONNECTIONS,
       connectionsPerTenant: value.GATEWAY_MAX_CONNECTIONS_PER_TENANT,

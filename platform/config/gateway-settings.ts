@@ -23,8 +23,14 @@ export interface SubgraphTimeouts {
   readonly byNameMs: Readonly<Record<string, number>>;
 }
 
+/** `auto`, or a number. */
+const workers = z.union([z.literal('auto'), positiveInteger.max(256)], {
+  error: 'must be auto, or a number up to 256',
+});
+
 /** In the order of the README's table. */
 export const gatewaySettings = {
+  GATEWAY_WORKERS: workers.default(1),
   GATEWAY_MAX_BODY_BYTES: positiveInteger.default(1_572_864),
   GATEWAY_MAX_VARIABLES_BYTES: positiveInteger.default(1_048_576),
   GATEWAY_MAX_JSON_DEPTH: positiveInteger.max(1_000).default(32),

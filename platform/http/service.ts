@@ -10,7 +10,8 @@ export interface HttpServiceOptions {
   readonly host: string;
   readonly port: number;
   readonly log: Logger;
-  readonly metrics: Registry;
+  /** What is answered at /metrics. */
+  readonly metrics: Pick<Registry, 'contentType' | 'metrics'>;
   /** Rejects with the reason while the service can't do its work. */
   readonly ready: () => Promise<void>;
   /** What an operator should know of a service that can do its work; it is in the body of /readyz. */
