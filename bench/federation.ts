@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startHive } from './federation/hive.js';
 import { heavyQuery, oneSubgraphQuery, supergraphOf, twoSubgraphsQuery } from './federation/shop.js';
-import { pinToCore, startProgram, type RunningProcess } from './process.js';
+import { cpuMsOf, pinToCore, startProgram, type RunningProcess } from './process.js';
 import { round, type Section } from './section.js';
 
 const connections = 50;
@@ -161,12 +161,6 @@ async function load(url: string, query: string, duration: number): Promise<autoc
   if (result.non2xx > 0 || result.errors > 0)
     throw new Error(`${url}: ${result.non2xx} not 2xx, ${result.errors} errors`);
   return result;
-}
-
-/** Processor time that the process has had; milliseconds. NaN where there is no /proc. */
-function cpuMsOf(pid: number): number {
-  const fields = procFile(pid, 'stat').split(') ').at(-1)?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 function peakMiBOf(pid: number): number {

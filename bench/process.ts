@@ -125,6 +125,16 @@ export function residentMiB(pid: number): number {
   }
 }
 
+/** Processor time that a process has had, milliseconds. NaN where there is no /proc. */
+export function cpuMsOf(pid: number): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  } catch {
+    return Number.NaN;
+  }
+}
+
 /** Binds all threads of a process to one core, where `taskset` is there; elsewhere the scheduler decides. */
 export function pinToCore(pid: number, core: number): void {
   try {

@@ -13,6 +13,7 @@ import { measureSlowClients } from './slow-clients.js';
 import { measureSubscriptionLatency } from './subscription-latency.js';
 import { measureTelemetry } from './telemetry.js';
 import { measureWebhooks } from './webhooks.js';
+import { measureWorkers } from './workers.js';
 
 const measurements: Readonly<Record<string, () => Promise<Section>>> = {
   telemetry: measureTelemetry,
@@ -25,6 +26,7 @@ const measurements: Readonly<Record<string, () => Promise<Section>>> = {
   attacks: measureAttacks,
   'joined-query': measureJoinedQuery,
   federation: measureFederation,
+  workers: measureWorkers,
   rules: measureRules,
 };
 const report = new URL('../docs/benchmarks.md', import.meta.url);
