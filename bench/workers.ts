@@ -8,15 +8,16 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { heavyQuery, supergraphOf, twoSubgraphsQuery } from './federation/shop.js';
-import { cpuMsOf, startProgram } from './process.js';
+import { cpuMsOf, startProgram, type RunningProcess } from './process.js';
 import { round, type Section } from './section.js';
 
 /** So many that each worker always has some in hand: one that waits takes more processor time for each. */
 const connections = 128;
 /** Processor time that each process of the gateway has had before it is measured: on busy cores it takes longer to be compiled. */
 const warmUpMs = 6_000;
-const seconds = 6;
-const rounds = 3;
+/** Short turns, and many: a machine that grows faster or slower does so for both. */
+const seconds = 2;
+const turns = 10;
 const queries = { heavy: heavyQuery, 'two subgraphs': twoSubgraphsQuery };
 const counts = [1, 2] as const;
 
@@ -38,18 +39,18 @@ export async function measureWorkers(): Promise<Section> {
   const file = join(directory, 'supergraph.graphql');
   await writeFile(file, supergraphOf(subgraphs.hello['url'] ?? ''));
   const figures = new Map<string, Figures[]>();
-  for (let turn = 0; turn < rounds; turn += 1) {
-    for (const count of counts) {
-      await using gateway = await startProgram(program('peers/gateway-workers'), {
-        args: [file, String(count)],
-        // As `npm start` sets it.
-        nodeFlags: ['--max-semi-space-size=32'],
-      });
-      const processes = { gateway: [gateway.pid, ...childrenOf(gateway.pid)], subgraphs: subgraphs.pid };
-      for (const [name, query] of Object.entries(queries)) {
-        const url = gateway.hello['url'] ?? '';
-        await warmUp(processes.gateway.slice(count === 1 ? 0 : 1), () => load(url, query, 2));
-        const measured = await measure(processes, () => load(url, query, seconds));
+  const url = (gateway: RunningProcess): string => gateway.hello['url'] ?? '';
+  await using one = await startGateway(file, 1);
+  await using two = await startGateway(file, 2);
+  const gateways = [
+    { count: 1, url: url(one), pids: [one.pid], workers: [one.pid] },
+    { count: 2, url: url(two), pids: [two.pid, ...childrenOf(two.pid)], workers: childrenOf(two.pid) },
+  ];
+  for (const [name, query] of Object.entries(queries)) {
+    for (const { workers, url } of gateways) await warmUp(workers, () => load(url, query));
+    for (let turn = 0; turn < turns; turn += 1) {
+      for (const { count, url, pids } of gateways) {
+        const measured = await measure({ gateway: pids, subgraphs: subgraphs.pid }, () => load(url, query));
         const key = `${count}\n${name}`;
         figures.set(key, [...(figures.get(key) ?? []), measured]);
       }
@@ -59,7 +60,7 @@ export async function measureWorkers(): Promise<Section> {
   const of = (count: number, name: string): Figures => total(figures.get(`${count}\n${name}`) ?? []);
   return {
     title: 'Workers of the gateway',
-    method: `\`fleetgraph gateway\` as one process, and as two workers and their primary behind one port, in front of the four subgraphs of the section before, whose answers are kept. ${connections} connections, each with an \`authorization\` of its own, so that no two requests share anything; ${rounds} rounds by turns of ${seconds} s, after each process has had ${warmUpMs / 1_000} s of processor time to warm up for the query; sums. Nothing is bound to a core: gateway, subgraphs and load share ${availableParallelism()}. So requests a second are those of all three together, and two workers can't have two cores for themselves here. What they would do there follows from the requests for each second of processor time of the gateway's processes, which holds what the second worker costs: the primary, plans made twice, memory shared by two cores. "On cores of their own" is that times the number of workers, beside one worker.`,
+    method: `\`fleetgraph gateway\` as one process, and as two workers and their primary behind one port, in front of the four subgraphs of the section before, whose answers are kept. ${connections} connections, each with an \`authorization\` of its own, so that no two requests share anything; ${turns} turns of ${seconds} s each, after each process has had ${warmUpMs / 1_000} s of processor time to warm up for the query; sums. Nothing is bound to a core: gateway, subgraphs and load share ${availableParallelism()}. So requests a second are those of all three together, and two workers can't have two cores for themselves here. What they would do there follows from the requests for each second of processor time of the gateway's processes, which holds what the second worker costs: the primary, plans made twice, memory shared by two cores. "On cores of their own" is that times the number of workers, beside one worker.`,
     columns: [
       '',
       'requests/s',
@@ -94,6 +95,14 @@ export async function measureWorkers(): Promise<Section> {
       }),
     ),
   };
+}
+
+function startGateway(supergraphFile: string, count: number): Promise<RunningProcess> {
+  return startProgram(program('peers/gateway-workers'), {
+    args: [supergraphFile, String(count)],
+    // As `npm start` sets it.
+    nodeFlags: ['--max-semi-space-size=32'],
+  });
 }
 
 const program = (name: string): string => new URL(`./${name}.ts`, import.meta.url).pathname;
@@ -137,10 +146,10 @@ function total(all: readonly Figures[]): Figures {
   };
 }
 
-async function load(url: string, query: string, duration: number): Promise<autocannon.Result> {
+async function load(url: string, query: string): Promise<autocannon.Result> {
   let clients = 0;
   const result = await autocannon({
-    ...{ url, connections, duration, method: 'POST', body: JSON.stringify({ query }) },
+    ...{ url, connections, duration: seconds, method: 'POST', body: JSON.stringify({ query }) },
     setupClient(client) {
       clients += 1;
       client.setHeaders({ 'content-type': 'application/json', authorization: `Bearer client-${clients}` });

@@ -1,16 +1,23 @@
 // Program: `fleetgraph gateway` for the supergraph in the file that is its first argument, as so many processes as its second one says.
-import { Registry } from 'prom-client';
 import { createStandaloneWorkers } from '../../platform/cli/gateway-workers.js';
 import { createStandaloneGateway } from '../../platform/cli/standalone-gateway.js';
 import { readConfig } from '../../platform/config/config.js';
 import { createLogger } from '../../platform/observability/logger.js';
+import { createMetrics } from '../../platform/observability/metrics.js';
+import { startTracing } from '../../platform/observability/tracing.js';
 
 const [supergraph = '', workers = '1'] = process.argv.slice(2);
 const config = readConfig({
   ...{ NODE_ENV: 'production', GATEWAY_PORT: '0', GATEWAY_MAX_COST: '100000000' },
   ...{ GATEWAY_WORKERS: workers, LOG_LEVEL: 'warn' },
 });
-const base = { config, log: createLogger({ level: config.logLevel, pretty: false }), metrics: new Registry() };
+// As the command has it, and each worker.
+await startTracing(config.tracing);
+const base = {
+  config,
+  log: createLogger({ level: config.logLevel, pretty: false }),
+  metrics: createMetrics({ processMetrics: true }),
+};
 const graph = { supergraph, subgraphs: [] };
 const role =
   config.gatewayWorkers > 1 ? createStandaloneWorkers(base, graph) : createStandaloneGateway({ ...base, graph }).role;

@@ -36,7 +36,10 @@ export async function gateway(options: {
     : createStandaloneGateway({ ...base, graph });
   process.on('SIGHUP', reload);
   const host = createHost({ roles: [role], log, shutdownTimeoutMs: config.shutdownTimeoutMs });
-  await host.start();
+  // Whoever stops it while it starts is not told what did not start.
+  await host.start().catch((error: unknown) => {
+    if (!hasCome()) throw error;
+  });
   try {
     if (!hasCome()) {
       console.log(

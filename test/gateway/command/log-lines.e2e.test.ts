@@ -29,7 +29,7 @@ beforeAll(async () => {
     const [found] = /http:\/\/\S+(?=\/graphql)/.exec(command.output()) ?? [];
     if (found === undefined) throw new Error(`It has not started: ${command.output()}`);
     return found;
-  });
+  }, 60_000);
 });
 afterAll(async () => {
   command.child.kill('SIGKILL');
