@@ -5,17 +5,10 @@
  */
 import type { FetchNode, PlanNode, QueryPlan, QueryPlanSelectionNode, SubscriptionNode } from '@apollo/query-planner';
 import { Kind, parse, visit } from 'graphql';
+import type { AdaptedFetch } from './adapted-fetch.js';
 import { joinFetches } from './join-fetches.js';
 import { splitFetch, withOperation, type SplitOptions } from './split-fetches.js';
 import { wholeRepresentations } from './whole-representations.js';
-
-/** A fetch with what the executor must know beside the plan. */
-export interface AdaptedFetch extends FetchNode {
-  /** Names of what its entities are found by: one that lacks it is not sent. */
-  readonly keyNames?: ReadonlySet<string>;
-  /** What entities that lack something that it requires are asked for: a fetch that was joined with it. */
-  readonly alone?: AdaptedFetch;
-}
 
 export interface AdaptOptions extends SplitOptions {
   /** The subgraphs' names, by those of their doubles. */

@@ -3,7 +3,7 @@
  * `by(id: 9007199254740993)` as 9007199254740992. What it would round is planned as a string with a prefix that nobody can
  * know, and the plan has the digits again. A `Float` may be rounded.
  */
-import type { AdaptedFetch } from './adapt-plan.js';
+import type { AdaptedFetch } from './adapted-fetch.js';
 import type { FetchNode, PlanNode, QueryPlan, SubscriptionNode } from '@apollo/query-planner';
 import {
   getNamedType,

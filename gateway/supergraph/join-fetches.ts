@@ -15,7 +15,7 @@ import {
   type OperationDefinitionNode,
   type SelectionNode,
 } from 'graphql';
-import type { AdaptedFetch } from './adapt-plan.js';
+import type { AdaptedFetch } from './adapted-fetch.js';
 import { withOperation } from './split-fetches.js';
 
 interface EntityFlatten extends FlattenNode {

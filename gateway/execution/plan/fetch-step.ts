@@ -5,7 +5,7 @@
 import { parse, print, visit, type GraphQLSchema } from 'graphql';
 import { FleetgraphError } from '../../../platform/errors.js';
 import { exactJson } from '../../../platform/json/exact-json.js';
-import type { AdaptedFetch } from '../../supergraph/adapt-plan.js';
+import type { AdaptedFetch } from '../../supergraph/adapted-fetch.js';
 import { copyOf, isObject, type JsonObject } from '../json.js';
 import type { Run, Step } from '../run.js';
 import { subgraphOperation, type Subgraph, type SubgraphOperation, type Subgraphs } from '../subgraphs/subgraph.js';
