@@ -3,6 +3,7 @@
  * stands before that is the client's own text. So the list is read from its end, as far as the addresses are those of
  * proxies that the configuration names. Without such proxies it is the address of the connection, whatever the header says.
  */
+import { isIPv4 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
 export type ClientAddressOf = (
@@ -22,6 +23,8 @@ export function createClientAddressOf(proxies: readonly string[]): ClientAddress
     return networks.some(([network, bits]) => network.kind() === address.kind() && address.match(network, bits));
   };
   return (remoteAddress, forwardedFor) => {
+    // The usual case, in which nothing has to be understood.
+    if (networks.length === 0 && remoteAddress !== undefined && isIPv4(remoteAddress)) return remoteAddress;
     if (remoteAddress === undefined || !ipaddr.isValid(remoteAddress)) return undefined;
     let address = remoteAddress;
     for (const hop of (forwardedFor ?? '').split(',').toReversed()) {

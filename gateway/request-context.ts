@@ -18,6 +18,8 @@ export interface GatewayContext extends OverrideChoice {
   readonly identity?: Identity;
   /** Headers of each request to a subgraph. */
   readonly forwarded: Readonly<Record<string, string>>;
+  /** In whose name subgraphs are asked: made, and kept here, when it is first needed. */
+  authority?: string;
   /** Takes the fetches that are made, where somebody wants to know of them. */
   readonly timings?: FetchTiming[];
 }
@@ -77,11 +79,28 @@ function labelsAskedFor(
  * sent different credentials must not, so they are different tenants.
  */
 function anyone(authorization: string | undefined): Identity {
-  const tenant =
-    authorization === undefined
-      ? 'anyone'
-      : `anyone-${createHash('sha256').update(authorization).digest('base64url').slice(0, 22)}`;
-  return { tenant, subject: 'anyone', scopes: new Set(), expiresAtMs: lastMs };
+  return authorization === undefined ? nobody : new Bearer(authorization);
+}
+
+const noScopes: Identity['scopes'] = new Set();
+const nobody: Identity = { tenant: 'anyone', subject: 'anyone', scopes: noScopes, expiresAtMs: lastMs };
+
+/** The tenant is a hash, which a query needs nothing of: only streams and connections are counted by it. */
+class Bearer implements Identity {
+  readonly subject = 'anyone';
+  readonly scopes = noScopes;
+  readonly expiresAtMs = lastMs;
+  readonly #authorization: string;
+  #tenant: string | undefined;
+
+  constructor(authorization: string) {
+    this.#authorization = authorization;
+  }
+
+  get tenant(): string {
+    this.#tenant ??= `anyone-${createHash('sha256').update(this.#authorization).digest('base64url').slice(0, 22)}`;
+    return this.#tenant;
+  }
 }
 
 /** What the `extensions` of an operation say beside its token, which is that of its connection. */

@@ -113,14 +113,21 @@ export function createExecutor(options: ExecutorOptions): Executor {
     signal: CancelSignal | undefined,
   ): Promise<ExecutionOutcome> => {
     const isReadOnly = operation.operation === OperationTypeNode.QUERY;
+    const { inFlight } = subgraphs;
+    const authority = inFlight && authorityOf(context);
+    if (authority !== undefined) inFlight?.enter(authority);
     const tape = tapes.take();
     const current: Run = {
       ...{ data: {}, tape, variables, given, isLossless, context, signal, failures: [], entityRequests: new Map() },
       isReadOnly,
       ...(isReadOnly ? { cachePolicy: createCachePolicy() } : {}),
     };
-    const pending = step(current);
-    if (pending) await pending;
+    try {
+      const pending = step(current);
+      if (pending) await pending;
+    } finally {
+      if (authority !== undefined) inFlight?.leave(authority);
+    }
     if (signal?.aborted === true) throw signal.reason;
     const outcome = outcomeOf(current, respond, formatError);
     // All steps have ended, and the answer has bytes of its own. A run that was aborted keeps its tape: steps may go on.

@@ -1,5 +1,6 @@
 /** A query or mutation of any transport: executed, with a deadline, counted, and answered as text. */
 import { prettyFormatQueryPlan } from '@apollo/query-planner';
+import { OperationTypeNode } from 'graphql';
 import { FleetgraphError } from '../../platform/errors.js';
 import { Cancellation, type CancelSignal } from '../execution/cancellation.js';
 import type { ExecutionOutcome, Executor, PreparedOperation } from '../execution/executor.js';
@@ -39,6 +40,12 @@ export function createExecuteOnce(options: {
 }): ExecuteOnce {
   const { executor, formatError, metrics, timeoutMs, maxErrors } = options;
   const answers = new WeakMap<ExecutionOutcome, Answer>();
+  // Labels are looked up once, and not for each request.
+  const counted = byType((type) => ({
+    ok: metrics.requests.labels({ type, outcome: 'ok' }),
+    error: metrics.requests.labels({ type, outcome: 'error' }),
+  }));
+  const timed = byType((type) => metrics.requestSeconds.labels({ type }));
 
   const execute = async (request: OnceRequest): Promise<Answer> => {
     const { operation, variables, context, signal } = request;
@@ -48,20 +55,18 @@ export function createExecuteOnce(options: {
     let timer: NodeJS.Timeout | undefined;
     try {
       const prepared = operation.admit(context.identity, variables, context).prepared();
-      const outcome = await Promise.race([
-        executor.execute(prepared, { variables, context, signal: stop }),
-        new Promise<never>((_resolve, reject) => {
-          timer = setTimeout(() => {
-            reject(
-              new FleetgraphError(
-                'UNAVAILABLE',
-                `The operation took longer than ${timeoutMs} ms and was given up. Ask for less at once, or try again.`,
-              ),
-            );
-            stop.abort();
-          }, timeoutMs);
-        }),
-      ]);
+      const outcome = await new Promise<ExecutionOutcome>((resolve, reject) => {
+        timer = setTimeout(() => {
+          reject(
+            new FleetgraphError(
+              'UNAVAILABLE',
+              `The operation took longer than ${timeoutMs} ms and was given up. Ask for less at once, or try again.`,
+            ),
+          );
+          stop.abort();
+        }, timeoutMs);
+        executor.execute(prepared, { variables, context, signal: stop }).then(resolve, reject);
+      });
       const extensions = extensionsFor(request, outcome.body, prepared);
       // What an answer says of itself is of this one time.
       if (extensions !== undefined) return answerOf(outcome.body, boundedErrors(outcome.errors, maxErrors), extensions);
@@ -94,9 +99,17 @@ export function createExecuteOnce(options: {
       metrics.requests.inc({ type, outcome: 'aborted' });
       return answer;
     }
-    metrics.requests.inc({ type, outcome: answer.errors.length > 0 ? 'error' : 'ok' });
-    metrics.requestSeconds.observe({ type }, (performance.now() - startedAt) / 1_000);
+    counted[type][answer.errors.length > 0 ? 'error' : 'ok'].inc();
+    timed[type].observe((performance.now() - startedAt) / 1_000);
     return answer;
+  };
+}
+
+function byType<T>(make: (type: OperationTypeNode) => T): Readonly<Record<OperationTypeNode, T>> {
+  return {
+    query: make(OperationTypeNode.QUERY),
+    mutation: make(OperationTypeNode.MUTATION),
+    subscription: make(OperationTypeNode.SUBSCRIPTION),
   };
 }
 

@@ -26,6 +26,9 @@ export interface HttpAnswers {
   ): Promise<FastifyReply>;
 }
 
+/** From this length on it costs more to make a text of the bytes than to write them apart. */
+const longBytes = 16_384;
+
 export function createHttpAnswers(options: {
   refusals: Refusals;
   /** In development, answers have a `server-timing` header. */
@@ -54,7 +57,9 @@ export function createHttpAnswers(options: {
       void reply.header('cache-control', answer.cacheControl ?? 'no-store');
       if (answer.cacheControl !== undefined) vary(reply, varyingHeaders);
       if (timings) void reply.header('server-timing', serverTiming(startedAt, timings));
-      return send(reply, type, statusOfAnswer(answer, type), answer.body);
+      // A short text goes to the socket with the headers, in one piece.
+      const body = answer.body.length < longBytes ? answer.text : answer.body;
+      return send(reply, type, statusOfAnswer(answer, type), body);
     },
 
     async batch(reply, type, batch, execute) {

@@ -83,7 +83,12 @@ export function createHttpSubgraph(options: HttpSubgraphOptions): HttpSubgraph {
         inFlight?.renew();
       }
     }
-    return inFlight.share(`${name}\n${authorityOf(context)}\n${body}`, signal, () => begin(request, body));
+    const authority = authorityOf(context);
+    if (inFlight.isAlone(authority)) {
+      const begun = begin(request, body);
+      return untilAborted(begun.promise, signal, begun.cancel);
+    }
+    return inFlight.share(`${name}\n${authority}\n${body}`, signal, () => begin(request, body));
   };
 
   return {

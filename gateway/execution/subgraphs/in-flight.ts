@@ -11,6 +11,11 @@ export interface InFlight {
   /** @param signal ends the waiting of this caller; what is under way is cancelled when nobody is left. */
   share<T>(key: string, signal: CancelSignal | undefined, begin: () => Cancellable<T>): Promise<T>;
   renew(): void;
+  /** An execution under this authority begins, and ends: while it is the only one, nobody could ask for the same. */
+  enter(authority: string): void;
+  leave(authority: string): void;
+  /** Whether exactly one execution is known under this authority. */
+  isAlone(authority: string): boolean;
 }
 
 interface Entry {
@@ -21,7 +26,15 @@ interface Entry {
 
 export function createInFlight(): InFlight {
   let entries = new Map<string, Entry>();
+  const executions = new Map<string, number>();
   return {
+    enter: (authority) => void executions.set(authority, (executions.get(authority) ?? 0) + 1),
+    leave(authority) {
+      const left = (executions.get(authority) ?? 1) - 1;
+      if (left > 0) executions.set(authority, left);
+      else executions.delete(authority);
+    },
+    isAlone: (authority) => executions.get(authority) === 1,
     renew() {
       entries = new Map();
     },
@@ -81,7 +94,11 @@ export function untilAborted<T>(
 }
 
 /** In whose name, and as of when, a subgraph is asked: all that is passed on but what only tells requests apart. */
-export function authorityOf({ forwarded }: GatewayContext): string {
+export function authorityOf(context: GatewayContext): string {
+  return (context.authority ??= authorityIn(context));
+}
+
+function authorityIn({ forwarded }: GatewayContext): string {
   let text = '';
   for (const name in forwarded) if (!telling.has(name)) text += `${name}:${forwarded[name] ?? ''}\n`;
   return text;
