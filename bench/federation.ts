@@ -1,12 +1,15 @@
 /**
- * (e) Federated queries: the gateway beside plain ApolloGateway and Hive Gateway, each alone on one core in front of the same
- * subgraphs, which share the other core with the load.
+ * (e) Federated queries: the gateway next to plain ApolloGateway and Hive Gateway, each alone on one core in
+ * front of the same subgraphs, which share the other core with the load. Each connection of the load is a
+ * caller with a bearer of its own, so that no request can be shared with another one; what sharing adds is a
+ * row of its own.
  */
 import autocannon from 'autocannon';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { compileProgram, startDeployedGateway, type DeployedProgram } from './deployed-gateway.js';
 import { startHive } from './federation/hive.js';
 import { heavyQuery, oneSubgraphQuery, supergraphOf, twoSubgraphsQuery } from './federation/shop.js';
 import { cpuMsOf, pinToCore, startProgram, type RunningProcess } from './process.js';
@@ -21,6 +24,8 @@ type QueryName = keyof typeof queries;
 
 interface Peer {
   readonly name: string;
+  /** Whether all connections are one caller. */
+  readonly isOneCaller?: boolean;
   start(supergraphFile: string): Promise<AsyncDisposable & { readonly url: string; readonly pid: number }>;
 }
 
@@ -36,17 +41,20 @@ const whole =
 /** As `npm start` sets it. */
 const heapFlags = ['--max-semi-space-size=32'];
 
-const peers: readonly Peer[] = [
+const peersOf = (deployed: DeployedProgram): readonly Peer[] => [
   {
     name: 'plain ApolloGateway',
     start: async (file) => addressed(await startProgram(program('peers/federated-apollo'), { args: [file] })),
   },
   { name: 'Hive Gateway', start: (file) => startHive(file, 'javascript') },
   { name: 'Hive Gateway, Rust planner', start: (file) => startHive(file, 'rust') },
-  { name: 'fleetgraph, nothing shared between requests', start: ours('apart') },
-  { name: 'fleetgraph', start: ours() },
-  { name: 'fleetgraph, the whole gateway', start: whole() },
-  { name: 'fleetgraph, the whole gateway, subgraphs in its process', start: whole('in-process') },
+  { name: 'fleetgraph gateway', start: (file) => startDeployedGateway(deployed, file) },
+  { name: 'fleetgraph, its executor behind the HTTP server of Node.js', start: ours('apart') },
+  { name: 'fleetgraph gateway, subgraphs in its process', start: whole('in-process') },
+  {
+    ...{ name: 'fleetgraph gateway, equal requests of one caller share', isOneCaller: true },
+    start: (file) => startDeployedGateway(deployed, file),
+  },
 ];
 
 interface Figures {
@@ -61,6 +69,8 @@ export async function measureFederation(): Promise<Section> {
   const directory = await mkdtemp(join(tmpdir(), 'fleetgraph-federation-'));
   await using subgraphs = await startProgram(program('federation/subgraphs'));
   pinToCore(subgraphs.pid, 1);
+  await using deployed = compileProgram();
+  const peers = peersOf(deployed);
   const file = join(directory, 'supergraph.graphql');
   await writeFile(file, supergraphOf(subgraphs.hello['url'] ?? ''));
   const figures = new Map<string, Figures[]>();
@@ -77,9 +87,9 @@ export async function measureFederation(): Promise<Section> {
         answers.set(name, data);
         if (name === 'heavy')
           facts.set(peer.name, { requests: await countRequests(subgraphs, gateway.url), peakMiB: 0 });
-        await load(gateway.url, queries[name], warmUpSeconds);
+        await load(gateway.url, queries[name], warmUpSeconds, peer);
         const before = cpuMsOf(gateway.pid);
-        const { requests, latency } = await load(gateway.url, queries[name], seconds);
+        const { requests, latency } = await load(gateway.url, queries[name], seconds, peer);
         const key = `${peer.name}\n${name}`;
         const cpuMs = (cpuMsOf(gateway.pid) - before) / requests.total;
         const round = { perSecond: requests.average, cpuMs, p50: latency.p50, p99: latency.p99 };
@@ -94,7 +104,7 @@ export async function measureFederation(): Promise<Section> {
   const base = of('plain ApolloGateway', 'heavy');
   return {
     title: 'Federated queries',
-    method: `The query of the published federation benchmarks (four subgraphs, ${Math.round((answers.get('heavy') ?? '').length / 1_000)} kB of answer) and two small ones. Each gateway alone on one core; the subgraphs, whose answers are kept, and ${connections} connections of load on the other. ${rounds} rounds by turns of ${seconds} s after ${warmUpSeconds} s of warm-up; means. fleetgraph is its executor behind Node.js' HTTP server; the whole gateway has Fastify and all guards before it, and in the last row asks subgraphs in its own process, whose answers are kept, too. All answers were compared and are equal. By default fleetgraph executes queries that are the same in everything, the token included, and come at the same time once, which this load does all the time; the row above is without.`,
+    method: `The query of the published federation benchmarks (four subgraphs, ${Math.round((answers.get('heavy') ?? '').length / 1_000)} kB of answer) and two small ones. Each gateway alone on one core; the subgraphs, whose answers are kept, and ${connections} connections of load on the other. Each connection is a caller with a bearer of its own, which is sent on, so that nothing can be shared between requests, except in the last row. ${rounds} rounds by turns of ${seconds} s after ${warmUpSeconds} s of warm-up; means. "fleetgraph gateway" is the command with its default settings, as the image has it; the executor is the part of it that plans and joins; in its process, subgraphs keep their answers, too. All answers were compared and are equal.`,
     columns: [
       '',
       'heavy/s',
@@ -153,10 +163,20 @@ async function countRequests(subgraphs: RunningProcess, url: string): Promise<nu
   return (await subgraphs.ask('count'))['requests'] as number;
 }
 
-async function load(url: string, query: string, duration: number): Promise<autocannon.Result> {
+async function load(
+  url: string,
+  query: string,
+  duration: number,
+  { isOneCaller = false }: Peer,
+): Promise<autocannon.Result> {
+  let callers = 0;
   const result = await autocannon({
     ...{ url, connections, duration, method: 'POST', headers: { 'content-type': 'application/json' } },
     body: JSON.stringify({ query }),
+    setupClient(client) {
+      if (!isOneCaller) callers += 1;
+      client.setHeaders({ 'content-type': 'application/json', authorization: `Bearer caller-${callers}` });
+    },
   });
   if (result.non2xx > 0 || result.errors > 0)
     throw new Error(`${url}: ${result.non2xx} not 2xx, ${result.errors} errors`);

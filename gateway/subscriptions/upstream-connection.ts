@@ -10,8 +10,7 @@
 import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL, MessageType } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { exactJson, parseExactJson } from '../../platform/json/exact-json.js';
-import type { Logger } from '../../platform/observability/logger.js';
-import { ConnectionLog } from './connection-log.js';
+import type { OutageLog } from '../../platform/observability/outage-log.js';
 import { EventFrame, NotJson } from './event-frame.js';
 import { StreamInterrupted } from './stream-interrupted.js';
 import { EndedBySubgraph } from './subgraph-errors.js';
@@ -37,7 +36,8 @@ export interface UpstreamSink {
 export interface UpstreamConnectionOptions {
   readonly subgraph: string;
   readonly url: string;
-  readonly log: Logger;
+  /** Told when it fails, and when the subgraph has acknowledged it. */
+  readonly outages: OutageLog;
   /** Between two pings, and for which anything is waited for behind one, milliseconds. */
   readonly keepAliveMs: number;
   /** How long a connection without streams is kept, milliseconds. */
@@ -52,7 +52,6 @@ const maxQuoted = 200;
 
 export class UpstreamConnection {
   readonly #options: UpstreamConnectionOptions;
-  readonly #log: ConnectionLog;
   readonly #sinks = new Map<string, UpstreamSink>();
   /** What is said as soon as the connection is acknowledged, by id. */
   #unsent = new Map<string, UpstreamOperation>();
@@ -66,7 +65,6 @@ export class UpstreamConnection {
 
   constructor(options: UpstreamConnectionOptions) {
     this.#options = options;
-    this.#log = new ConnectionLog(options.log, options.subgraph);
   }
 
   /** Begins an operation. @returns its id, to leave it by. */
@@ -134,7 +132,7 @@ export class UpstreamConnection {
     }, connectTimeoutMs);
   }
 
-  #lose(socket: WebSocket, reason: unknown, isViolation = false): void {
+  #lose(socket: WebSocket, reason: unknown): void {
     if (this.#socket !== socket) return;
     clearTimeout(this.#timer);
     clearTimeout(this.#lingering);
@@ -144,8 +142,8 @@ export class UpstreamConnection {
     const sinks = [...this.#sinks.values()];
     this.#sinks.clear();
     // Without streams it does not matter.
-    const isFault = isViolation || reason instanceof UpstreamRefused;
-    if (sinks.length > 0) this.#log.failed(isFault ? 'error' : 'warn', reason);
+    const { subgraph, outages } = this.#options;
+    if (sinks.length > 0) outages.failed(subgraph, reason, { subgraph });
     // All sinks share the error: it is presented and logged once.
     const ending = reason instanceof UpstreamRefused ? reason : new StreamInterrupted(reason);
     for (const sink of sinks) sink.end(ending);
@@ -165,7 +163,7 @@ export class UpstreamConnection {
       // What it says next can't be trusted either.
       this.#socket?.close(CloseCode.BadResponse, 'Bad response');
       const violation = new Error('the subgraph does not speak the protocol', { cause: error });
-      if (this.#socket) this.#lose(this.#socket, violation, true);
+      if (this.#socket) this.#lose(this.#socket, violation);
     }
   }
 
@@ -196,7 +194,7 @@ export class UpstreamConnection {
   #begin(): void {
     clearTimeout(this.#timer);
     this.#isAcknowledged = true;
-    this.#log.recovered();
+    this.#options.outages.succeeded(this.#options.subgraph);
     const unsent = this.#unsent;
     this.#unsent = new Map();
     for (const [id, payload] of unsent) this.#say({ id, type: MessageType.Subscribe, payload });

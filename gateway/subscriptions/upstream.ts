@@ -3,6 +3,7 @@
  * carries the token of its subscriber.
  */
 import type { Logger } from '../../platform/observability/logger.js';
+import { createOutageLog } from '../../platform/observability/outage-log.js';
 import { UpstreamConnection, type UpstreamOperation, type UpstreamSink } from './upstream-connection.js';
 
 export type { UpstreamEvent } from './event-frame.js';
@@ -27,6 +28,7 @@ export interface UpstreamsOptions {
 
 export function createUpstreams(options: UpstreamsOptions): Upstreams {
   const { log, keepAliveMs = 10_000, lingerMs = 5_000 } = options;
+  const outages = createOutageLog({ log, event: 'upstream connection failed' });
   const connections = new Map<string, UpstreamConnection>();
   const connectionTo = (subgraph: string): UpstreamConnection => {
     const url = options.urls[subgraph]?.().replace(/^http/, 'ws');
@@ -36,7 +38,7 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
     if (known) return known;
     if (url === undefined)
       throw new Error(`The supergraph has a subgraph "${subgraph}", whose address the gateway was not given.`);
-    const made = new UpstreamConnection({ subgraph, url, log, keepAliveMs, lingerMs });
+    const made = new UpstreamConnection({ subgraph, url, outages, keepAliveMs, lingerMs });
     connections.set(place, made);
     return made;
   };
