@@ -59,10 +59,8 @@ export async function createContext(
 
 function contextFor(identity: Identity, credentials: Credentials): GatewayContext & { readonly identity: Identity } {
   const overrideLabels = labelsAskedFor(credentials.overrideLabels, identity.overrideLabels);
-  return {
-    ...{ identity, forwarded: forwardedHeaders(credentials), overrideDraw: Math.random() * 100 },
-    ...(overrideLabels ? { overrideLabels } : {}),
-  };
+  const context = { identity, forwarded: forwardedHeaders(credentials), overrideDraw: Math.random() * 100 };
+  return overrideLabels ? { ...context, overrideLabels } : context;
 }
 
 /** Labels of `@override` that are on for a request, by what it says and by its token. */
@@ -122,11 +120,10 @@ export function credentialsIn(
 
 function forwardedHeaders(credentials: Credentials): Record<string, string> {
   const { authorization, consistencyToken, traceparent, correlationId, clientAddress } = credentials;
-  return {
-    ...(authorization === undefined ? {} : { authorization }),
-    ...(consistencyToken === undefined ? {} : { 'x-fleetgraph-consistency': consistencyToken }),
-    ...(traceparent === undefined ? {} : { traceparent }),
-    ...(clientAddress === undefined ? {} : { 'x-fleetgraph-client-address': clientAddress }),
-    'x-correlation-id': correlationId ?? randomUUID(),
-  };
+  const headers: Record<string, string> = { 'x-correlation-id': correlationId ?? randomUUID() };
+  if (authorization !== undefined) headers['authorization'] = authorization;
+  if (consistencyToken !== undefined) headers['x-fleetgraph-consistency'] = consistencyToken;
+  if (traceparent !== undefined) headers['traceparent'] = traceparent;
+  if (clientAddress !== undefined) headers['x-fleetgraph-client-address'] = clientAddress;
+  return headers;
 }

@@ -19,6 +19,12 @@ export function createCachePolicy(): CachePolicy {
   let isPublic = true;
   return {
     restrict(cacheControl = '') {
+      // What may not be kept at all stays so.
+      if (seconds === 0) return;
+      if (cacheControl === '') {
+        seconds = 0;
+        return;
+      }
       const directives = cacheControl
         .toLowerCase()
         .split(',')

@@ -118,9 +118,17 @@ export function createExecutor(options: ExecutorOptions): Executor {
     if (authority !== undefined) inFlight?.enter(authority);
     const tape = tapes.take();
     const current: Run = {
-      ...{ data: {}, tape, variables, given, isLossless, context, signal, failures: [], entityRequests: new Map() },
+      data: {},
+      tape,
+      variables,
+      given,
+      isLossless,
+      context,
+      signal,
+      failures: [],
+      entityRequests: new Map(),
       isReadOnly,
-      ...(isReadOnly ? { cachePolicy: createCachePolicy() } : {}),
+      cachePolicy: isReadOnly ? createCachePolicy() : undefined,
     };
     try {
       const pending = step(current);

@@ -22,7 +22,7 @@ export interface Run {
   readonly signal: CancelSignal | undefined;
   readonly failures: Failure[];
   /** Of what has come; undefined where nobody keeps anything. */
-  readonly cachePolicy?: CachePolicy;
+  readonly cachePolicy?: CachePolicy | undefined;
   /** Nothing is written: what has been read need not be read again. */
   readonly isReadOnly: boolean;
   readonly entityRequests: EntityRequests;

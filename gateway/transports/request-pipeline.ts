@@ -71,7 +71,10 @@ export function createRequestPipeline(options: RequestPipelineOptions): RequestP
   ): Promise<Answer> => {
     const { variables, extensions } = parameters;
     return options.executeOnce({
-      ...{ operation, variables, signal, wantsCost: extensions['cost'] === true },
+      operation,
+      variables,
+      signal,
+      wantsCost: extensions['cost'] === true,
       context: timings ? { ...context, timings } : context,
       wantsPlan: !production && (extensions['queryPlan'] === true || request.headers[planHeader] === 'true'),
     });

@@ -15,7 +15,7 @@ import {
 } from '@opentelemetry/api';
 
 /** Whether anybody listens to spans: without a tracer, making them is time for nothing. */
-function hasTracer(): boolean {
+export function hasTracer(): boolean {
   const provider = trace.getTracerProvider();
   return !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer('fleetgraph') !== undefined;
 }

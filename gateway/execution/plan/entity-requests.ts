@@ -62,10 +62,9 @@ async function fetchBatch(
   { texts, typenames }: Pick<EntityBatch, 'texts' | 'typenames'>,
   variables: string,
 ): Promise<EntityAnswer> {
-  const { data, errors, cacheControl } = await subgraph.fetch({
-    ...{ operation, variables, representations: texts, context, signal },
-    reader: readerFor(tape),
-  });
+  const reader = readerFor(tape);
+  const request = { operation, variables, representations: texts, context, signal, reader };
+  const { data, errors, cacheControl } = await subgraph.fetch(request);
   cachePolicy?.restrict(cacheControl);
   const entities = (data?.['_entities'] ?? []) as readonly unknown[];
   if (rewriteOutput)

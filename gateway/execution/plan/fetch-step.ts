@@ -187,10 +187,9 @@ async function fetchData(fetch: Fetch, run: Run, targets: readonly JsonObject[])
     const { subgraph, operation } = fetch;
     const { context, signal } = run;
     const variables = variablesOf(fetch, run, '');
-    const { data, errors, cacheControl } = await subgraph.fetch({
-      ...{ operation, variables, representations: undefined, context, signal },
-      reader: fetch.readerFor(run.tape),
-    });
+    const reader = fetch.readerFor(run.tape);
+    const request = { operation, variables, representations: undefined, context, signal, reader };
+    const { data, errors, cacheControl } = await subgraph.fetch(request);
     run.cachePolicy?.restrict(cacheControl);
     if (errors) run.failures.push(...failuresOfData(errors, describe(fetch), targets));
     if (!data) return;

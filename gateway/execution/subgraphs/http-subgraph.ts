@@ -62,10 +62,8 @@ export function createHttpSubgraph(options: HttpSubgraphOptions): HttpSubgraph {
     let cancel: () => void = () => undefined;
     // What is sent is begun at once, in the span, and names it.
     const promise = observeFetch(request, { name, seconds }, () => {
-      const begun = exchange(pool, {
-        ...{ path, body, timeoutMs, headers: headersOf(request, compresses) },
-        mayRepeat: !request.operation.isMutation,
-      });
+      const headers = headersOf(request, compresses);
+      const begun = exchange(pool, { path, body, timeoutMs, headers, mayRepeat: !request.operation.isMutation });
       ({ cancel } = begun);
       return begun.promise;
     });
@@ -139,7 +137,7 @@ function responseIn(
 ): SubgraphResponse {
   const isGood = status >= 200 && status < 300;
   const read = isGood ? reader?.fromBytes(bytes) : undefined;
-  if (read) return { data: read, ...(cacheControl === undefined ? {} : { cacheControl }) };
+  if (read) return cacheControl === undefined ? { data: read } : { data: read, cacheControl };
   const text = bytes.toString();
   let body: unknown;
   try {
