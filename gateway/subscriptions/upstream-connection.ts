@@ -10,6 +10,7 @@
 import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL, MessageType } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { exactJson, parseExactJson } from '../../platform/json/exact-json.js';
+import type { Logger } from '../../platform/observability/logger.js';
 import type { OutageLog } from '../../platform/observability/outage-log.js';
 import { EventFrame, NotJson } from './event-frame.js';
 import { StreamInterrupted } from './stream-interrupted.js';
@@ -36,7 +37,8 @@ export interface UpstreamSink {
 export interface UpstreamConnectionOptions {
   readonly subgraph: string;
   readonly url: string;
-  /** Told when it fails, and when the subgraph has acknowledged it. */
+  readonly log: Logger;
+  /** Told when it breaks, and when the subgraph has acknowledged it. */
   readonly outages: OutageLog;
   /** Between two pings, and for which anything is waited for behind one, milliseconds. */
   readonly keepAliveMs: number;
@@ -132,7 +134,7 @@ export class UpstreamConnection {
     }, connectTimeoutMs);
   }
 
-  #lose(socket: WebSocket, reason: unknown): void {
+  #lose(socket: WebSocket, reason: unknown, isViolation = false): void {
     if (this.#socket !== socket) return;
     clearTimeout(this.#timer);
     clearTimeout(this.#lingering);
@@ -142,8 +144,13 @@ export class UpstreamConnection {
     const sinks = [...this.#sinks.values()];
     this.#sinks.clear();
     // Without streams it does not matter.
-    const { subgraph, outages } = this.#options;
-    if (sinks.length > 0) outages.failed(subgraph, reason, { subgraph });
+    const { subgraph, log, outages } = this.#options;
+    if (sinks.length > 0) {
+      // Does not pass by itself, and each reason is one for somebody to look into.
+      if (isViolation || reason instanceof UpstreamRefused)
+        log.error({ subgraph, err: reason }, 'upstream connection refused');
+      else outages.failed(subgraph, reason, { subgraph });
+    }
     // All sinks share the error: it is presented and logged once.
     const ending = reason instanceof UpstreamRefused ? reason : new StreamInterrupted(reason);
     for (const sink of sinks) sink.end(ending);
@@ -163,7 +170,7 @@ export class UpstreamConnection {
       // What it says next can't be trusted either.
       this.#socket?.close(CloseCode.BadResponse, 'Bad response');
       const violation = new Error('the subgraph does not speak the protocol', { cause: error });
-      if (this.#socket) this.#lose(this.#socket, violation);
+      if (this.#socket) this.#lose(this.#socket, violation, true);
     }
   }
 

@@ -38,7 +38,7 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
     if (known) return known;
     if (url === undefined)
       throw new Error(`The supergraph has a subgraph "${subgraph}", whose address the gateway was not given.`);
-    const made = new UpstreamConnection({ subgraph, url, outages, keepAliveMs, lingerMs });
+    const made = new UpstreamConnection({ subgraph, url, log, outages, keepAliveMs, lingerMs });
     connections.set(place, made);
     return made;
   };
