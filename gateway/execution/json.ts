@@ -31,17 +31,3 @@ export function copyOf<T>(value: T): T {
   for (const name in value) put(copy, name, copyOf((value as JsonObject)[name]));
   return copy as T;
 }
-
-const maxScanned = 64;
-
-/** The text as JSON. Most texts are short and plain; asking the engine for those costs more than looking at them. */
-export function quote(text: string): string {
-  const { length } = text;
-  if (length > maxScanned) return JSON.stringify(text);
-  for (let index = 0; index < length; index += 1) {
-    const code = text.charCodeAt(index);
-    // Control characters, the quotation mark, the backslash, and surrogates, which may be alone.
-    if (code < 32 || code === 34 || code === 92 || (code >= 0xd800 && code <= 0xdfff)) return JSON.stringify(text);
-  }
-  return `"${text}"`;
-}

@@ -30,7 +30,7 @@ export interface Run {
 
 /** Something that went wrong, and what is missing because of it. */
 export interface Failure {
-  /** Without a path: it is told where something is missing. */
+  /** Without a path: it is reported where something is missing. */
   readonly error: GraphQLFormattedError;
   /** What it was, for the log. */
   readonly cause: unknown;

@@ -14,8 +14,9 @@ import {
   type SelectionNode,
   type SelectionSetNode,
 } from 'graphql';
+import { fragmentsOf } from '../execution/response/response-shape.js';
 
-type Fragments = Readonly<Record<string, FragmentDefinitionNode>>;
+type Fragments = ReadonlyMap<string, FragmentDefinitionNode>;
 /** Fields by their names in the answer, in the order in which they are first asked for. */
 type Shape = Map<string, Shape>;
 
@@ -41,14 +42,6 @@ export function wholeEvent(
 
 export function operationOf(document: DocumentNode): OperationDefinitionNode | undefined {
   return document.definitions.find((definition) => definition.kind === Kind.OPERATION_DEFINITION);
-}
-
-function fragmentsOf({ definitions }: DocumentNode): Fragments {
-  return Object.fromEntries(
-    definitions.flatMap((definition) =>
-      definition.kind === Kind.FRAGMENT_DEFINITION ? [[definition.name.value, definition]] : [],
-    ),
-  );
 }
 
 function shapeOf(set: SelectionSetNode, fragments: Fragments, shape: Shape = new Map()): Shape {
@@ -101,7 +94,7 @@ function selectionSetOf(
 ): SelectionSetNode | undefined {
   return selection.kind === Kind.INLINE_FRAGMENT
     ? selection.selectionSet
-    : fragments[selection.name.value]?.selectionSet;
+    : fragments.get(selection.name.value)?.selectionSet;
 }
 
 function keyOf({ alias, name }: Extract<SelectionNode, { kind: Kind.FIELD }>): string {

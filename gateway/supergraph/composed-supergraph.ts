@@ -1,6 +1,6 @@
 /**
  * The supergraph of subgraphs that run: each is asked for its SDL (`_service { sdl }` of the federation specification), they are
- * composed, and asked again and again. What fails is told at each poll for as long as it does, unlike `IntrospectAndCompose` of
+ * composed, and asked again and again. A failure is reported at each poll for as long as it lasts, unlike `IntrospectAndCompose` of
  * @apollo/gateway, which composes the same SDL once.
  */
 import { composeServices } from '@apollo/composition';

@@ -16,7 +16,7 @@ export interface SupergraphSource {
 
 /** Told of what was looked at, where there is nothing new. */
 export interface SupergraphPolls {
-  /** It is the supergraph that was told of last. */
+  /** It is the supergraph that was reported last. */
   unchanged(): void;
   /** There is none. */
   failed(reason: string): void;

@@ -60,7 +60,7 @@ export function textOfBody(bytes: Buffer, headers: IncomingHttpHeaders, maxBytes
           );
         throw new FleetgraphError(
           'BAD_USER_INPUT',
-          `The body is not valid ${coding ?? ''}. Send it uncompressed, or compress it anew.`,
+          `The body is not valid ${coding ?? ''}. Send it uncompressed, or compress it again.`,
           {
             cause: error,
           },

@@ -133,7 +133,7 @@ export function createOperations(options: {
     const document = guards.parse(text, supergraph);
     return 'kind' in document ? { document, supergraph, operations: new Map() } : document;
   };
-  /** The `known` document if it is of the current supergraph, else parsed anew. */
+  /** The `known` document if it is of the current supergraph, else parsed again. */
   const documentOf = (
     text: string,
     known: KnownDocument | undefined,

@@ -1,4 +1,4 @@
-/** The gateway as several processes behind one port (GATEWAY_WORKERS): what each of them is told, by the process that has the others. */
+/** The gateway as several processes behind one port (GATEWAY_WORKERS): the settings that the primary process hands to each of them. */
 import { createWorkerPool, type WorkerPool } from '../cluster/worker-pool.js';
 import type { Config } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';

@@ -24,7 +24,7 @@ export interface RepeatedLine {
 }
 
 const ownPace: unique symbol = Symbol('own pace');
-/** Among the fields of a line: whoever writes it limits its number, and it is always written. */
+/** Among the fields of a line: its writer limits the rate, and it is always written. */
 export const atItsOwnPace: Readonly<Record<symbol, true>> = { [ownPace]: true };
 
 /** Fields whose values are few, fixed by the program and its configuration: lines that differ in one say something else. */
@@ -42,7 +42,7 @@ export function createRepeatedLines(
   options: {
     /** Between lines that say the same. Default 60,000. */
     readonly everyMs?: number;
-    /** Lines that are told apart; further ones count as one. Default 500. */
+    /** Lines that are counted apart; further ones count as one. Default 500. */
     readonly maxKeys?: number;
     readonly clock?: LogClock;
   } = {},

@@ -13,7 +13,7 @@ const big = '9007199254740993';
 let platform: TestPlatform;
 let device: RegisteredDevice;
 let token: string;
-/** What the device was told, as JSON. */
+/** What the device was sent, as JSON. */
 const told: string[] = [];
 
 beforeAll(async () => {

@@ -78,7 +78,7 @@ export function failuresOfEntities(
 
 /**
  * Of errors that could be anywhere in the fetch, the first accounts for all of it, and the first that
- * names a field for that. The others are told, too: without a place.
+ * names a field for that. The others are reported, too: without a place.
  */
 function firstOfAll(failures: readonly Failure[], all: readonly JsonObject[]): Failure[] {
   const named = new Set<string | undefined>();

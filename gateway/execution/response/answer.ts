@@ -15,11 +15,6 @@ export interface Answer {
 
 const noErrors: readonly GraphQLFormattedError[] = [];
 
-/** An answer without errors that is written already. @param body JSON: `{"data":…}` */
-export function writtenAnswer(body: Buffer, cacheControl?: string): Answer {
-  return new BytesAnswer(body, true, noErrors, cacheControl);
-}
-
 /**
  * @param body JSON with the data alone: `{"data":…}`; undefined if nothing was executed
  * @param extensions JSON of an object, or undefined
@@ -31,7 +26,8 @@ export function answerOf(
   extensions?: string,
   cacheControl?: string,
 ): Answer {
-  if (body && errors.length === 0 && extensions === undefined) return writtenAnswer(body, cacheControl);
+  if (body && errors.length === 0 && extensions === undefined)
+    return new BytesAnswer(body, true, noErrors, cacheControl);
   let rest = '';
   if (errors.length > 0) rest += `,"errors":${JSON.stringify(errors)}`;
   if (extensions !== undefined) rest += `,"extensions":${extensions}`;

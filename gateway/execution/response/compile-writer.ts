@@ -21,7 +21,7 @@ import type { Tape } from '../tape/tape.js';
 import { dependsOnType, type FieldShape, type ResponseShape, type ShapeType } from './response-shape.js';
 
 /**
- * Writes `{"data":…}` behind what is on the tape, and takes it off again.
+ * Writes `{"data":…}` after the content of the tape, and truncates the tape again.
  * @returns bytes of its own; undefined if something in the data doesn't fit.
  */
 export type Writer = (tape: Tape, data: JsonObject, introspection: JsonObject) => Buffer | undefined;

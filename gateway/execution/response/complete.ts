@@ -72,7 +72,7 @@ export function complete(
       }
       if (value !== invalid) put(completed, field.key, value);
       else if (!failures) return invalid;
-      // Each failure is told, also if what it is about goes away with the object.
+      // Each failure is reported, also if its field goes away with the object.
       else isValid = false;
     }
     return isValid ? completed : invalid;

@@ -1,11 +1,11 @@
 /**
- * Where in the answer failures are told. A failure knows objects of the data and fields that are
+ * Where in the answer failures are reported. A failure knows objects of the data and fields that are
  * missing in them (plan/fetch-failures.ts); completion comes to each object in each of its places,
  * and asks here for the reason of each null.
  *
  * Invariant (GraphQL specification, 7.1.2 and 6.4.4): each error has the path of a field that is
  * null in the answer, or that is below a null which went up from it; and a field has one error at
- * most. What is missing nowhere in the answer, since the client has not asked for it, is told
+ * most. What is missing nowhere in the answer, since the client has not asked for it, is reported
  * without a path, once.
  */
 import type { JsonObject } from '../json.js';
@@ -21,7 +21,7 @@ export interface FailurePlaces {
    */
   enter(object: JsonObject, path: Path, holder?: { readonly object: JsonObject; readonly field: string }): void;
   /**
-   * Whether a failure is the reason why a field of the object has no value; then it is told at the
+   * Whether a failure is the reason why a field of the object has no value; then it is reported at the
    * path.
    */
   explains(
@@ -29,7 +29,7 @@ export interface FailurePlaces {
     path: Path,
   ): boolean;
   /**
-   * Whether a subgraph has told an error with this path, or with one below it; then that is told.
+   * Whether a subgraph has told an error with this path, or with one below it; then that is reported.
    */
   isTold(path: Path): boolean;
   /**
@@ -46,7 +46,7 @@ export interface PlacedFailure {
 }
 
 const none: FieldTree = new Map();
-/** Of a failure that is about very many objects, so many are told. */
+/** Of a failure that is about very many objects, so many are reported. */
 const maxObjects = 25;
 
 interface Entry {

@@ -119,7 +119,7 @@ function shareOf(
   const errors = (response.errors ?? []).flatMap((error): SubgraphError[] => {
     const [root, place, ...rest] = error.path ?? [];
     if (root !== '_entities' || typeof place !== 'number') return [error];
-    // Of no entity that was asked for: everybody is told of it, as of one without a place.
+    // Of no entity that was asked for: reported to every caller, as one without a place.
     if (place >= count) return [{ ...error, path: ['_entities', ...rest] }];
     return places.flatMap((own, index) => (own === place ? [{ ...error, path: ['_entities', index, ...rest] }] : []));
   });

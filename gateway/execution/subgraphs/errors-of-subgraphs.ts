@@ -1,5 +1,5 @@
 /**
- * How clients are told what subgraphs say went wrong: in their own words only where the gateway is
+ * How errors of subgraphs are shown to clients: in their own words only where the gateway is
  * set to do so.
  */
 import type { GraphQLFormattedError } from 'graphql';

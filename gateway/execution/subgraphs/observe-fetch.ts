@@ -5,26 +5,29 @@ import { hasTracer, inSpan } from '../../../platform/observability/trace-context
 import type { SubgraphRequest } from './subgraph.js';
 
 export function observeFetch<T>(
-  { context, operation, representations }: SubgraphRequest,
+  request: SubgraphRequest,
   { name, seconds }: { readonly name: string; readonly seconds: Pick<Histogram.Internal<string>, 'observe'> },
   fetch: () => Promise<T>,
 ): Promise<T> {
   const startedAt = performance.now();
-  const spanOf = () => ({
+  const ended = (): void => {
+    const ms = performance.now() - startedAt;
+    seconds.observe(ms / 1_000);
+    request.context.timings?.push({ subgraph: name, startedAt, ms });
+  };
+  const fetched = hasTracer() ? inSpan(`fetch from ${name}`, spanOf(name, request), fetch) : fetch();
+  // On the side, so that the caller waits for the fetch alone.
+  fetched.then(ended, ended);
+  return fetched;
+}
+
+function spanOf(name: string, { operation, representations }: SubgraphRequest) {
+  return {
     kind: SpanKind.CLIENT,
     attributes: {
       'subgraph.name': name,
       'graphql.operation.type': operation.isMutation ? 'mutation' : 'query',
       ...(representations ? { 'subgraph.entities': representations.length } : {}),
     },
-  });
-  const ended = (): void => {
-    const ms = performance.now() - startedAt;
-    seconds.observe(ms / 1_000);
-    context.timings?.push({ subgraph: name, startedAt, ms });
   };
-  const fetched = hasTracer() ? inSpan(`fetch from ${name}`, spanOf(), fetch) : fetch();
-  // Observed aside: whoever waits for the fetch waits for nothing else.
-  fetched.then(ended, ended);
-  return fetched;
 }

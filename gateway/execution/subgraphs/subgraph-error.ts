@@ -13,7 +13,7 @@ export interface SubgraphError extends GraphQLFormattedError {
   readonly refusal?: Refusal;
 }
 
-/** Of an answer that has very many, so many are told. */
+/** Of an answer that has very many, so many are reported. */
 const maxErrors = 1_000;
 
 /**

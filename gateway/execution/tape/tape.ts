@@ -10,9 +10,6 @@
  */
 import type { JsonObject } from '../json.js';
 
-/** A value of a tree. */
-export type TreeValue = unknown;
-
 const leastBytes = 4_096;
 const leastSpans = 256;
 
@@ -94,7 +91,7 @@ export function createTapePool(maxTapes = 64): TapePool {
 }
 
 /** The JSON text of a part of a tree. */
-export function treeText(tape: Tape, value: TreeValue): string {
+export function treeText(tape: Tape, value: unknown): string {
   if (typeof value === 'number') return tape.text(value);
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value !== 'object' || value === null) return 'null';

@@ -13,7 +13,7 @@ export interface OperationConnection {
   sendError(id: string, errors: readonly GraphQLFormattedError[]): void;
   /** The operation has ended by itself. */
   forget(id: string, operation: SocketOperation): void;
-  /** Begins a subscription anew after a cursor, with the permissions of the new token. */
+  /** Begins a subscription again after a cursor, with the permissions of the new token. */
   resubscribe(wish: Wish, context: GatewayContext, since: string | undefined, subscriber: Subscriber): Subscription;
   /** The context with the token that the connection has now. */
   contextOf(extensions: Wish['extensions']): Promise<GatewayContext>;

@@ -33,7 +33,7 @@ export async function requireCommand(options: ConsistencyOptions, tenant: string
   if (rows.length === 0) await waitForStream(options, tenant, `command-${id}`, { what: 'command', id, field: 'id' });
 }
 
-/** A device that was heard from before its registration came is known, too. */
+/** A device whose data came before its registration is known, too. */
 async function isDeviceKnown(sql: Sql, tenant: string, id: string): Promise<boolean> {
   const rows = await sql.query(
     `SELECT 1 FROM projections.devices WHERE tenant = $1 AND device_id = $2

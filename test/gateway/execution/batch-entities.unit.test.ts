@@ -73,7 +73,7 @@ test('an error of an entity comes to those who asked for it, at its place; one o
   expect(two?.data).toEqual({ _entities: [{ name: 'c' }, null] });
 });
 
-test('an error with the index of no entity is told to all who asked, as one without a place', async () => {
+test('an error with the index of no entity is reported to all callers, as one without a place', async () => {
   const { batched } = world((ids) => ({
     ...named(ids),
     errors: [{ message: 'lost', path: ['_entities', 9, 'name'] }],

@@ -193,7 +193,7 @@ test('errors are read as errors, whatever they are', async () => {
   ]);
 });
 
-test('of very many errors the first are read, and how many more there are is told', async () => {
+test('reads the first of very many errors, and reports how many more there are', async () => {
   const errors = Array.from({ length: 1_500 }, () => ({ message: 'one of many' }));
   const url = await serve((_request, response) => void response.end(JSON.stringify({ errors })));
   const answered = (await fetchFrom(url)).errors ?? [];

@@ -98,7 +98,7 @@ test('a subgraph is not asked to reckon with a part of what it requires', async 
   expect(gateway.requests.map(({ subgraph }) => subgraph)).not.toContain('sales');
 });
 
-test('an error about what only another subgraph needs is told at what that could not give', async () => {
+test('an error about what only another subgraph needs is reported at the field that could not be fetched', async () => {
   gateway.scripts.set('catalog', answers({ part }));
   gateway.scripts.set('stock', () => ({
     data: { _entities: [null] },

@@ -157,7 +157,7 @@ describe.each<[string, unknown]>([
     return () => ({ data, errors: [error] });
   };
 
-  test('is told where something is missing, without a message that could tell anything', async () => {
+  test('is reported where something is missing, without a message that shows anything', async () => {
     for (const missing of [null, { count: null }, {}]) {
       gateway.scripts.set('stock', says({ _entities: [missing, { count: 2 }] }));
       expect(await gateway.ask('{ products { count } }')).toEqual({
@@ -167,7 +167,7 @@ describe.each<[string, unknown]>([
     }
   });
 
-  test('is told without a path where nothing is', async () => {
+  test('is reported without a path where nothing is missing', async () => {
     gateway.scripts.set('stock', says({ _entities: [{ count: 1 }, { count: 2 }] }));
     expect(await gateway.ask('{ products { count } }')).toEqual({
       data: { products: [{ count: 1 }, { count: 2 }, { count: 1 }] },
@@ -224,7 +224,7 @@ test('what is no entity is an error in each of its fields, and the others are us
   });
 });
 
-test('errors that are no objects are told as errors', async () => {
+test('reports errors that are no objects as errors', async () => {
   gateway.scripts.set('stock', () => ({ data: { _entities: [{ count: null }] }, errors: ['secret', null] }));
   expect(await gateway.ask('{ product { count } }')).toEqual({
     data: { product: { count: null } },
@@ -232,7 +232,7 @@ test('errors that are no objects are told as errors', async () => {
   });
 });
 
-test('a failure in very many places is told in the first of them', async () => {
+test('a failure in very many places is reported in the first of them', async () => {
   const ids = Array.from({ length: 60 }, (_each, index) => String(index));
   gateway.scripts.set('catalog', () => ({ data: { products: ids.map((id) => ({ __typename: 'Product', id })) } }));
   gateway.scripts.set('stock', raw('nothing', 500));

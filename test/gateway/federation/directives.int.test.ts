@@ -65,7 +65,7 @@ test('one that is for operations and for schemas is there for operations', async
   expect(apiSchema.getDirective('when')?.locations).toEqual([DirectiveLocation.FIELD]);
   expect(apiSchema.getDirective('tip')?.locations).toEqual([DirectiveLocation.QUERY, DirectiveLocation.FIELD]);
   expect(apiSchema.getDirective('audit')).toBeUndefined();
-  // What is for schemas alone stays there, for whoever reads the supergraph.
+  // What is for schemas alone stays there, for readers of the supergraph.
   const level = supergraphSchema.getQueryType()?.getFields()['level'];
   expect(level?.astNode?.directives?.map(({ name }) => name.value)).toContain('audit');
   await graph.compare('{ level @when(f: "short") @tip flow }');

@@ -110,7 +110,7 @@ test('conditions decide what fits', async () => {
 });
 
 // Ids of 64 bits are usual as numbers in Go, Java and .NET.
-test('a number beyond 2^53 keeps its digits, whether the event fits or has to be written anew', async () => {
+test('a number beyond 2^53 keeps its digits, whether the event fits or has to be completed', async () => {
   const query = 'subscription { e { long x } }';
   const fitting = '{"data":{"e":{"long":9007199254740993,"x":1}}}';
   expect(await payloadOf(query, fitting)).toBe(fitting);

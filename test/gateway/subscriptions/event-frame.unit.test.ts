@@ -59,7 +59,7 @@ test('with errors, or with other things said beside it, it has to be looked at',
   expect(() => new EventFrame(Buffer.from('nonsense'))).toThrow(SyntaxError);
 });
 
-test('what is not JSON is told from JSON that is no result', () => {
+test('distinguishes text that is no JSON from JSON that is no result', () => {
   for (const text of ['', '{', 'nonsense', '{"data":{},}'])
     expect(() => new EventFrame(Buffer.from(text)).result()).toThrow(NotJson);
   for (const payload of [{}, null, [], 5, 'x', { data: 5 }, { data: [] }, { data: null }, { data: {}, errors: 5 }])

@@ -48,7 +48,7 @@ test('variables are told apart by their values, not by their names; an absent on
 });
 
 // Rounded, they were the same, and one client was given the stream of the other.
-test('numbers that differ beyond 2^53 are told apart, and from what is no number', () => {
+test('distinguishes numbers that differ beyond 2^53, and from what is no number', () => {
   const watch = (fallback = '') => `subscription W($id: Long${fallback}) { entity(id: $id) { cursor } }`;
   const long = (digits: string) => keyOf(watch(), { id: new LosslessNumber(digits) });
   const keys = [
@@ -90,7 +90,7 @@ test('an operation whose fragments stand for more than memory holds is taken as 
   expect(keyOf(bomb)).not.toBe(keyOf(bomb.replace('a0: cursor', 'z0: cursor')));
 });
 
-test('numbers are told apart by all of their digits, and from objects that look like them', () => {
+test('distinguishes numbers by all of their digits, and from objects that look like them', () => {
   const watch = 'subscription ($n: ID) { deviceState(deviceId: $n) { cursor } }';
   const keys = [
     '{"n":9007199254740993}',

@@ -79,7 +79,7 @@ test('a subgraph may say itself that it is away', async () => {
   expect(await errorsOf(({ send }) => send({ type: 'error', payload }))).toEqual(payload);
 });
 
-test('with GATEWAY_SUBGRAPH_ERRORS=show clients are told the words and codes of the subgraph', async () => {
+test('with GATEWAY_SUBGRAPH_ERRORS=show clients see the words and codes of the subgraph', async () => {
   await using shown = await startScriptedStreams(sdl, { GATEWAY_SUBGRAPH_ERRORS: 'show' });
   const payload = [{ message: 'too old', extensions: { code: 'STALE', stacktrace: ['at …'] } }];
   shown.onSubscribe = ({ send, next, query }) => {
@@ -155,7 +155,7 @@ test('an upgrade that is cut off is an interruption', async () => {
 });
 
 // Servers of the old protocol answer with its name, or with none.
-test.each([undefined, 'graphql-ws'])('a server that speaks another protocol (%s) is told as such', async (protocol) => {
+test.each([undefined, 'graphql-ws'])('reports a server that speaks another protocol (%s)', async (protocol) => {
   await closeUpstream();
   world.onUpgrade = (socket, request) => {
     const key = createHash('sha1').update(`${request.headers['sec-websocket-key'] ?? ''}${webSocketGuid}`);

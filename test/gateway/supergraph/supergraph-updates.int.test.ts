@@ -1,4 +1,4 @@
-/** What an operator is told while no new supergraph can be had: once in the log, in the metrics, and by the readiness. */
+/** What an operator sees while no new supergraph can be had: once in the log, in the metrics, and by the readiness. */
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { graphqlSync, parse } from 'graphql';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -55,7 +55,7 @@ async function startGateway(source: SupergraphSource) {
   };
 }
 
-/** One subgraph that says of itself what it is told to. */
+/** One subgraph whose SDL the test sets. */
 async function startSubgraph(sdl: string) {
   let current = sdl;
   const server = createServer((request, response) => {
@@ -81,7 +81,7 @@ async function startSubgraph(sdl: string) {
   };
 }
 
-test('subgraphs that stop composing are told of once for each reason, and when they compose again', async () => {
+test('logs subgraphs that stop composing once for each reason, and when they compose again', async () => {
   const good = 'type Query { a: Int }';
   await using subgraph = await startSubgraph(good);
   const gateway = await startGateway(
@@ -123,7 +123,7 @@ test('subgraphs that stop composing are told of once for each reason, and when t
   }
 });
 
-test('a supergraph file that can not be read, or used, is told of until there is a good one', async () => {
+test('reports a supergraph file that can not be read, or used, until there is a good one', async () => {
   await using subgraphs = await startSocketSubgraphs();
   const directory = await mkdtemp(join(tmpdir(), 'fleetgraph-updates-'));
   const path = join(directory, 'supergraph.graphql');

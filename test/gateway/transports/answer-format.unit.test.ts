@@ -36,7 +36,7 @@ test.each([
   expect(acceptanceOf(accept)).toBe(acceptance);
 });
 
-test('an error has the status of its code for whoever takes a stream first', () => {
+test('an error has the status of its code for clients that prefer a stream', () => {
   expect(errorTypeFor(acceptanceOf('application/json')).isAlwaysOk).toBe(true);
   expect(errorTypeFor(acceptanceOf(acceptOfApollo)).isAlwaysOk).toBe(false);
   expect(errorTypeFor(acceptanceOf('text/html')).contentType).toBe(json);

@@ -202,7 +202,7 @@ describe('Relay', () => {
     expect(sent).toHaveLength(1);
   });
 
-  test('is told of an id that nobody knows', async () => {
+  test('gets an error for an unknown id', async () => {
     const request = compiledById({ id: 'id-of-nothing', text: null });
     const failing = fetchQuery(environmentOver(fetchPersisted('doc_id')), request, { id: 'boiler' }).toPromise();
     await expect(failing).rejects.toThrow('id-of-nothing');
@@ -241,7 +241,7 @@ describe('graphql-sse, in distinct mode', () => {
     extensions: { persistedQuery: { version: 1, sha256Hash: createHash('sha256').update(query).digest('hex') } },
   });
 
-  test('queries, mutates, subscribes, and is told what is wrong', async () => {
+  test('queries, mutates, subscribes, and gets errors', async () => {
     const client = createSseClient({ url, headers: { authorization }, retryAttempts: 0 });
     const first = async (query: string, variables: Record<string, unknown> = {}, extensions = {}) => {
       for await (const result of client.iterate({ query, variables, ...extensions })) return result;
@@ -261,7 +261,7 @@ describe('graphql-sse, in distinct mode', () => {
     client.dispose();
   });
 
-  test('without a good token it is told the status', async () => {
+  test('gets the status without a good token', async () => {
     const client = createSseClient({ url, headers: { authorization: 'Bearer nonsense' }, retryAttempts: 0 });
     await expect(client.iterate({ query: summary }).next()).rejects.toThrow('401');
     client.dispose();

@@ -101,7 +101,7 @@ describe.each(['/graphql', '/graphql/'])('%s', (path) => {
     }
   });
 
-  test('a preflight of a known origin is told what it may', async () => {
+  test('a preflight of a known origin gets the allowed methods', async () => {
     const response = await fetch(`${world.url}${path}`, {
       method: 'OPTIONS',
       headers: {

@@ -183,7 +183,7 @@ test('what goes wrong inside a subgraph stays inside', async () => {
   });
 });
 
-test('a literal that only its subgraph can refuse is told at each field that is null because of it', async () => {
+test('a literal that only its subgraph can refuse is reported at each field that is null because of it', async () => {
   const answer = await world.ask(
     '{ device(id: "boiler") { name } fleet { devices } log: events(filter: { from: "soon" }) { edges { cursor } } }',
   );

@@ -297,7 +297,7 @@ test('an operation that begins while a new token comes runs with the new one', a
   expect(alone.contexts[0]?.forwarded['authorization']).toBe('Bearer quick');
 });
 
-test('a token that allows something else counts, also if one that allows the same comes behind it', async () => {
+test('a token that allows something else counts, also if one that allows the same comes after it', async () => {
   const scopesOf = { first: [], 'slow more': ['device:read'], more: ['device:read'] } as const;
   const { createContext, asked, release } = createSlowVerification(scopesOf);
   await using alone = await serveAlone({}, { createContext });

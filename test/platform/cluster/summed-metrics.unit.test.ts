@@ -55,7 +55,7 @@ test('what a process has counted stays when it dies, and what it had open does n
   expect(value(text, 'sockets')).toBe(5);
 });
 
-test('a sum never goes back, whoever dies', async () => {
+test('a sum never goes back, whichever process dies', async () => {
   const step = fc.record({ index: fc.nat(2), count: fc.nat(5), dies: fc.boolean() });
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 20 }), async (steps) => {

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { compileAnswerReader } from '../../../../gateway/execution/tape/answer-reader.js';
 import { answerShape } from '../../../../gateway/execution/tape/answer-shape.js';
 import { Tape } from '../../../../gateway/execution/tape/tape.js';
-import { treeValues } from '../../../../gateway/execution/tape/tree-values.js';
+import { treeValues } from './tree-values.js';
 
 const schema = buildSchema(`
   scalar Any

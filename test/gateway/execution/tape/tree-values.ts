@@ -1,7 +1,7 @@
 /** A tree as plain values, for those who look into them. */
-import { parseExactJson } from '../../../platform/json/exact-json.js';
-import { put, type JsonObject } from '../json.js';
-import type { Tape } from './tape.js';
+import { parseExactJson } from '../../../../platform/json/exact-json.js';
+import { put, type JsonObject } from '../../../../gateway/execution/json.js';
+import type { Tape } from '../../../../gateway/execution/tape/tape.js';
 
 export function treeValues(tape: Tape, tree: JsonObject): JsonObject {
   const values: JsonObject = {};
