@@ -10,6 +10,7 @@ import {
   Kind,
   OperationTypeNode,
   parse,
+  separateOperations,
   type DefinitionNode,
   type DocumentNode,
   type FragmentDefinitionNode,
@@ -82,7 +83,7 @@ export function withoutRootTypeNames(supergraph: DocumentNode): (fetch: FetchNod
           : [{ kind: Kind.INLINE_FRAGMENT, directives, selectionSet }];
       }),
     });
-    return {
+    return withoutUnusedFragments({
       ...document,
       definitions: document.definitions.flatMap((definition): readonly DefinitionNode[] => {
         if (definition.kind === Kind.OPERATION_DEFINITION)
@@ -96,10 +97,17 @@ export function withoutRootTypeNames(supergraph: DocumentNode): (fetch: FetchNod
           { ...definition, selectionSet: walk(definition.selectionSet, definition.typeCondition.name.value, false) },
         ];
       }),
-    };
+    });
   };
+  /** A fetch whose operation begins at the root may be for a place in the answer, which has a `__typename` of its own. */
+  const asksRootForTypename = (fetch: FetchNode): boolean => !fetch.requires && fetch.operation.includes('__typename');
   return (fetch) =>
-    isConcerned.test(fetch.operation)
+    asksRootForTypename(fetch) || isConcerned.test(fetch.operation)
       ? withOperation(fetch, withoutNames(parse(fetch.operation, { noLocation: true })))
       : fetch;
+}
+
+/** Of an operation and its fragments, what the operation reaches: a subgraph refuses a fragment that nothing spreads. */
+function withoutUnusedFragments(document: DocumentNode): DocumentNode {
+  return Object.values(separateOperations(document))[0] ?? document;
 }

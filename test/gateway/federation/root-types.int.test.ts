@@ -53,6 +53,9 @@ describe('subgraphs with root types of other names', () => {
     '{ ... on Query { now } ...R site { query { ...R ... on Query { weather } } } } fragment R on Query { __typename plain now }',
     'mutation { __typename rename { __typename query { __typename now site { name weather } } site { height } } }',
     'mutation { ... on Mutation { touch } ... { reset } count }',
+    // A fetch for the place of a field whose type is the root, of nothing but fields of the root.
+    '{ home: plain kind: __typename weather site { name height weather } plain: back { ...F } } fragment F on Query { ... { weather __typename } }',
+    '{ home { ...F } back { __typename } } fragment F on Query { sites { name } weather __typename sites { weather } }',
     'mutation { ...M touch } fragment M on Mutation { reset count rename { query { ...Q } } } fragment Q on Query { plain now __typename }',
   ])('answer as the monolith does: %s', async (query) => {
     await graph.compare(query);
@@ -111,6 +114,10 @@ describe('a root type that is of an interface, as PostGraphile has it', () => {
     '{ node { __typename nodeId ... on Query { level node { __typename ... on Query { nodeId } } } } }',
     '{ nodes { ... on Tank { depth query { __typename nodeId } } ... on Query { __typename self: query { level } } } }',
     '{ query { __typename ... on Node { __typename nodeId ... on Query { level } } } }',
+    // A fragment whose spreads are all at roots.
+    '{ ... on Node { ...F kind: __typename } query { ...F query { level } } } fragment F on Node { nodeId __typename nodeId }',
+    // From one subgraph, for one place: fields of the root and those of an entity.
+    '{ node { ... on Query { level } ... on Tank { depth } } nodes { ... on Query { level } ... on Tank { depth } } }',
   ])('is asked for by its name where its place does not say it: %s', async (query) => {
     await graph.compare(query);
   });
