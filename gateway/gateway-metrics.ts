@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { createRequestCounter, createRequestHistogram } from '../platform/observability/request-metrics.js';
 
 /** Told of what becomes of lookups in a cache. */
 export interface CacheObserver {
@@ -13,31 +14,31 @@ export type GatewayMetrics = ReturnType<typeof createGatewayMetrics>;
 export function createGatewayMetrics(registry: Registry) {
   const registers = [registry];
   return {
-    requests: new Counter({
+    requests: createRequestCounter({
       name: 'fleetgraph_gateway_requests_total',
       help: 'Queries and mutations by outcome: ok, error, or aborted by a client that went away.',
       labelNames: ['type', 'outcome'],
-      registers,
+      registry,
     }),
-    requestSeconds: new Histogram({
+    requestSeconds: createRequestHistogram({
       name: 'fleetgraph_gateway_request_seconds',
       help: 'Time to answer a query or mutation.',
       labelNames: ['type'],
       buckets: [0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10],
-      registers,
+      registry,
     }),
-    fetchSeconds: new Histogram({
+    fetchSeconds: createRequestHistogram({
       name: 'fleetgraph_gateway_subgraph_fetch_seconds',
       help: 'Time of a fetch from a subgraph.',
       labelNames: ['subgraph'],
       buckets: [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10],
-      registers,
+      registry,
     }),
-    cacheLookups: new Counter({
+    cacheLookups: createRequestCounter({
       name: 'fleetgraph_gateway_cache_lookups_total',
       help: 'Lookups of operations (parsed, validated and guarded, by their text), plans, texts of persisted queries, and responses that are kept.',
       labelNames: ['cache', 'outcome'],
-      registers,
+      registry,
     }),
     cacheEvictions: new Counter({
       name: 'fleetgraph_gateway_cache_evictions_total',

@@ -12,7 +12,7 @@ import type { Config } from '../platform/config/config.js';
 import { graphqlErrorFormatter } from '../platform/graphql/errors.js';
 import type { ExecuteLocally } from '../platform/graphql/local-execution.js';
 import type { Peers } from '../platform/cluster/worker-process.js';
-import { createHttpService, listen, readiness } from '../platform/http/service.js';
+import { createHttpService, listen, readiness, requestTimedOut } from '../platform/http/service.js';
 import type { VerifyToken } from '../platform/identity/verify-token.js';
 import type { ServiceRole } from '../platform/lifecycle/role.js';
 import { pause } from '../platform/lifecycle/wait.js';
@@ -38,6 +38,7 @@ import { createRunningSupergraph } from './supergraph/running-supergraph.js';
 import { createSupergraphUpdates } from './supergraph/supergraph-updates.js';
 import { createSubscriptionEngine } from './subscriptions/engine.js';
 import { planSubscription } from './subscriptions/plan.js';
+import { presentError } from './present-error.js';
 import { createUpstreams } from './subscriptions/upstream.js';
 import { addGraphQLRoute } from './transports/http.js';
 import type { HttpStreams } from './transports/http-streams.js';
@@ -128,6 +129,10 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         ready,
         readyDetails,
         maxBodyBytes: config.graph.bodyBytes,
+        requestTimeoutMs: config.graph.bodyTimeoutMs,
+        timeoutBody: JSON.stringify({
+          errors: [presentError(requestTimedOut(config.graph.bodyTimeoutMs), graphqlErrorFormatter(log))],
+        }),
       });
       const upstreams = createUpstreams({ urls, log });
       closeUpstreams = upstreams.close;

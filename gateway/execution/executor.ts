@@ -22,7 +22,7 @@ import { clientNames } from '../supergraph/separate-names.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { presentError, type FormatError } from '../present-error.js';
 import { createCachePolicy } from './cache-policy.js';
-import { Cancellation, type CancelSignal } from './cancellation.js';
+import type { CancelSignal } from './cancellation.js';
 import type { ResponseCache } from './response-cache.js';
 import { compilePlan } from './plan/compile-plan.js';
 import { refuseUnsupported } from './refuse-unsupported.js';
@@ -30,7 +30,7 @@ import { compileResponse, type Respond } from './response/respond.js';
 import type { Restriction } from './restriction.js';
 import { createFailurePlaces, type PlacedFailure } from './response/failure-places.js';
 import type { Run, Step } from './run.js';
-import { authorityOf, type InFlight } from './subgraphs/in-flight.js';
+import { authorityOf, type RequestDeduplication } from './subgraphs/request-deduplication.js';
 import { createTapePool } from './tape/tape.js';
 import type { Subgraphs } from './subgraphs/subgraph.js';
 import { compileCoercion, type CoercedVariables, type CoerceVariables } from './variables/coerce-variables.js';
@@ -55,6 +55,8 @@ export interface Executor {
 }
 
 export interface PreparedOperation {
+  /** Differs from that of every other. */
+  readonly number: number;
   readonly operation: OperationDefinitionNode;
   readonly supergraph: Supergraph;
   /** For those who explain: what the planner decided. */
@@ -90,7 +92,7 @@ export interface ExecutorOptions {
   readonly supergraph: () => Supergraph;
   readonly subgraphs: Subgraphs & {
     /** With it, queries that are the same in all and come at the same time are executed once. */
-    readonly inFlight?: InFlight | undefined;
+    readonly deduplication?: RequestDeduplication | undefined;
   };
   /** What of an error a client may see. */
   readonly formatError: FormatError;
@@ -102,7 +104,6 @@ const noErrors: readonly GraphQLFormattedError[] = [];
 
 export function createExecutor(options: ExecutorOptions): Executor {
   const { subgraphs, formatError, responses } = options;
-  const numbers = new WeakMap<PreparedOperation, number>();
   const tapes = createTapePool();
   let prepared = 0;
 
@@ -113,9 +114,9 @@ export function createExecutor(options: ExecutorOptions): Executor {
     signal: CancelSignal | undefined,
   ): Promise<ExecutionOutcome> => {
     const isReadOnly = operation.operation === OperationTypeNode.QUERY;
-    const { inFlight } = subgraphs;
-    const authority = inFlight && authorityOf(context);
-    if (authority !== undefined) inFlight?.enter(authority);
+    const { deduplication } = subgraphs;
+    const authority = deduplication && authorityOf(context);
+    if (authority !== undefined) deduplication?.enter(authority);
     const tape = tapes.take();
     const current: Run = {
       data: {},
@@ -134,7 +135,7 @@ export function createExecutor(options: ExecutorOptions): Executor {
       const pending = step(current);
       if (pending) await pending;
     } finally {
-      if (authority !== undefined) inFlight?.leave(authority);
+      if (authority !== undefined) deduplication?.leave(authority);
     }
     if (signal?.aborted === true) throw signal.reason;
     const outcome = outcomeOf(current, respond, formatError);
@@ -154,12 +155,11 @@ export function createExecutor(options: ExecutorOptions): Executor {
     variables: CoercedVariables,
     asked: string,
   ): Promise<ExecutionOutcome> => {
-    const { inFlight } = subgraphs;
-    if (!inFlight) return run(made, request, variables, request.signal);
-    return inFlight.share(`${authorityOf(request.context)}\n${asked}`, request.signal, () => {
-      const cancellation = new Cancellation();
-      return { promise: run(made, request, variables, cancellation), cancel: () => cancellation.abort() };
-    });
+    const { deduplication } = subgraphs;
+    if (!deduplication) return run(made, request, variables, request.signal);
+    return deduplication.share(authorityOf(request.context), asked, request.signal, (whileWanted) =>
+      run(made, request, variables, whileWanted),
+    );
   };
 
   return {
@@ -177,14 +177,14 @@ export function createExecutor(options: ExecutorOptions): Executor {
       const { node } = queryPlan;
       if (node?.kind === 'Subscription')
         throw new FleetgraphError('BAD_USER_INPUT', 'A subscription needs a transport that can stream.');
-      const made: PreparedOperation = {
+      prepared += 1;
+      return {
+        number: prepared,
         ...{ operation, supergraph, queryPlan },
         coerce: compileCoercion(apiSchema, document, operation),
         step: compilePlan(node, { schema: supergraphSchema, subgraphs, clientNames: clientNames(dataNames) }),
         respond: compileResponse(apiSchema, document, operation, restriction?.denials, dataNames),
       };
-      numbers.set(made, (prepared += 1));
-      return made;
     },
 
     async execute(made, request) {
@@ -192,8 +192,8 @@ export function createExecutor(options: ExecutorOptions): Executor {
       if ('errors' in variables)
         return { body: undefined, errors: variables.errors.map((error) => presentError(error, formatError)) };
       if (made.operation.operation !== OperationTypeNode.QUERY) return run(made, request, variables, request.signal);
-      const given = variables.isLossless ? exactJson(variables.sent) : JSON.stringify(request.variables);
-      const asked = `${numbers.get(made) ?? 0}\n${given}`;
+      const given = variables.isLossless ? exactJson(variables.sent) : JSON.stringify(variables.sent);
+      const asked = `${made.number}\n${given}`;
       // Who has just written something wants to see it.
       const mayBeOlder = request.context.forwarded['x-fleetgraph-consistency'] === undefined;
       const kept = mayBeOlder ? responses?.get(asked) : undefined;

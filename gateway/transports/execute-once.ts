@@ -39,16 +39,19 @@ export function createExecuteOnce(options: {
   maxErrors: number;
 }): ExecuteOnce {
   const { executor, formatError, metrics, timeoutMs, maxErrors } = options;
-  const answers = new WeakMap<ExecutionOutcome, Answer>();
   // Labels are looked up once, and not for each request.
   const counted = byType((type) => ({
     ok: metrics.requests.labels({ type, outcome: 'ok' }),
     error: metrics.requests.labels({ type, outcome: 'error' }),
+    aborted: metrics.requests.labels({ type, outcome: 'aborted' }),
   }));
   const timed = byType((type) => metrics.requestSeconds.labels({ type }));
 
-  const execute = async (request: OnceRequest): Promise<Answer> => {
+  return async (request) => {
+    const startedAt = performance.now();
     const { operation, variables, context, signal } = request;
+    const { operation: type } = operation.operation;
+    let answer: Answer | undefined;
     const stop = new Cancellation();
     const abort = (): void => stop.abort();
     signal?.addEventListener('abort', abort, { once: true });
@@ -68,36 +71,23 @@ export function createExecuteOnce(options: {
         executor.execute(prepared, { variables, context, signal: stop }).then(resolve, reject);
       });
       const extensions = extensionsFor(request, outcome.body, prepared);
-      // What an answer says of itself is of this one time.
-      if (extensions !== undefined) return answerOf(outcome.body, boundedErrors(outcome.errors, maxErrors), extensions);
-      return sharedAnswer(outcome);
+      const { body, errors, cacheControl } = outcome;
+      answer = answerOf(
+        body,
+        boundedErrors(errors, maxErrors),
+        extensions,
+        extensions === undefined ? cacheControl : undefined,
+      );
     } catch (error) {
       // The client has disconnected. That is no error, so nothing is logged.
-      if (signal?.aborted === true) return unsent;
-      return answerOf(undefined, [presentError(error, formatError)]);
+      if (signal?.aborted !== true) answer = answerOf(undefined, [presentError(error, formatError)]);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);
     }
-  };
-
-  /** Of those who shared one execution, one answer. */
-  const sharedAnswer = (outcome: ExecutionOutcome): Answer => {
-    const known = answers.get(outcome);
-    if (known) return known;
-    const { body, errors, cacheControl } = outcome;
-    const answer = answerOf(body, boundedErrors(errors, maxErrors), undefined, cacheControl);
-    answers.set(outcome, answer);
-    return answer;
-  };
-
-  return async (request) => {
-    const startedAt = performance.now();
-    const answer = await execute(request);
-    const type = request.operation.operation.operation;
-    if (answer === unsent) {
-      metrics.requests.inc({ type, outcome: 'aborted' });
-      return answer;
+    if (!answer) {
+      counted[type].aborted.inc();
+      return unsent;
     }
     counted[type][answer.errors.length > 0 ? 'error' : 'ok'].inc();
     timed[type].observe((performance.now() - startedAt) / 1_000);

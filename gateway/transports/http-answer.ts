@@ -89,7 +89,7 @@ export function createHttpAnswers(options: {
 export function cancelSignalOf({ raw }: FastifyReply): CancelSignal {
   const gone = new Cancellation();
   if (raw.destroyed) gone.abort();
-  raw.once('close', () => {
+  raw.on('close', () => {
     if (!raw.writableFinished) gone.abort();
   });
   return gone;

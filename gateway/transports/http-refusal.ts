@@ -46,7 +46,7 @@ export interface Refusals {
 export function createRefusals(formatError: FormatError, metrics: GatewayMetrics): Refusals {
   const errorsOf: Refusals['errorsOf'] = ({ raw }, error) => {
     const isClosed = raw.destroyed || raw.req.readableAborted;
-    metrics.requests.inc({ type: 'unknown', outcome: isClosed ? 'aborted' : 'error' });
+    metrics.requests.labels({ type: 'unknown', outcome: isClosed ? 'aborted' : 'error' }).inc();
     return (error instanceof OperationFault ? error.errors : [error]).map((one) => presentError(one, formatError));
   };
   return {

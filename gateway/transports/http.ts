@@ -13,7 +13,6 @@ import { cacheObserver } from '../gateway-metrics.js';
 import { crossSiteMessage, isSimpleContentType } from '../guards/cross-site.js';
 import type { ParseJson } from '../guards/json.js';
 import type { KnownOperations } from '../guards/known-operations.js';
-import { deadlineOfBody } from '../guards/slow-body.js';
 import { refuseLargeVariables } from '../guards/variables-size.js';
 import type { FormatError } from '../present-error.js';
 import { createContext } from '../request-context.js';
@@ -64,7 +63,7 @@ export async function addGraphQLRoute(options: GraphQLRouteOptions): Promise<Htt
   const admit = createAdmission({
     ...{ findOperation, production },
     persisted: createPersistedQueries(options.knownOperations, cacheObserver(metrics, 'persisted_queries')),
-    createContext: async (request) =>
+    createContext: (request) =>
       createContext(
         {
           authorization: request.headers.authorization,
@@ -112,12 +111,13 @@ export async function addGraphQLRoute(options: GraphQLRouteOptions): Promise<Htt
       }
       return undefined;
     });
-    const awaitBody = deadlineOfBody(graph.bodyTimeoutMs);
-    scope.addHook('preParsing', async function (request, reply, payload) {
-      // Without a body there is nothing to wait for: a slow query must not get 408.
-      if (isSafeMethod(request)) return payload;
-      refuseUnreadableBody(request.headers);
-      return awaitBody.call(this, request, reply, payload);
+    scope.addHook('preParsing', (request, _reply, _payload, done) => {
+      try {
+        if (!isSafeMethod(request)) refuseUnreadableBody(request.headers);
+        done();
+      } catch (error) {
+        done(error as Error);
+      }
     });
     scope.setErrorHandler<FastifyError | FleetgraphError>((error, request, reply) =>
       pipeline.refuse(request, reply, requestFault(error, request)),

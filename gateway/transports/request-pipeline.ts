@@ -137,24 +137,29 @@ export function createRequestPipeline(options: RequestPipelineOptions): RequestP
     return undefined;
   };
 
+  /** Never rejects: what is wrong is answered. */
   const respond = async (
     request: FastifyRequest,
     reply: FastifyReply,
     acceptance: Acceptance,
   ): Promise<Begin | undefined> => {
-    const { body } = request;
-    if (!acceptance.json && !acceptance.stream) throw notAcceptable();
-    if (!isSafeMethod(request) && Array.isArray(body)) {
-      await answerBatch(request, reply, acceptance, body);
-      return undefined;
+    try {
+      const { body } = request;
+      if (!acceptance.json && !acceptance.stream) throw notAcceptable();
+      if (!isSafeMethod(request) && Array.isArray(body)) {
+        await answerBatch(request, reply, acceptance, body);
+        return undefined;
+      }
+      const signal = cancelSignalOf(reply);
+      const admitted = await admit(request, parametersOf(request, parseJson));
+      const { found } = admitted;
+      const isSubscription = !(found instanceof OperationFault) && found.isSubscription;
+      const format = streamFor(acceptance, isSubscription);
+      if (format) return await streamOne(request, reply, format, admitted, signal);
+      await answerOne(request, reply, acceptance, admitted, signal);
+    } catch (error) {
+      refusals.refuse(reply, errorTypeFor(acceptance), error);
     }
-    const signal = cancelSignalOf(reply);
-    const admitted = await admit(request, parametersOf(request, parseJson));
-    const { found } = admitted;
-    const isSubscription = !(found instanceof OperationFault) && found.isSubscription;
-    const format = streamFor(acceptance, isSubscription);
-    if (format) return streamOne(request, reply, format, admitted, signal);
-    await answerOne(request, reply, acceptance, admitted, signal);
     return undefined;
   };
 
@@ -163,14 +168,9 @@ export function createRequestPipeline(options: RequestPipelineOptions): RequestP
       const acceptance = acceptedBy(request);
       try {
         const traceparent = headerOf(request, 'traceparent');
-        const begin = await inRecordedSpan('graphql request', { traceparent }, async () => {
-          try {
-            return await respond(request, reply, acceptance);
-          } catch (error) {
-            refusals.refuse(reply, errorTypeFor(acceptance), error);
-            return undefined;
-          }
-        });
+        const begin = await inRecordedSpan('graphql request', { traceparent }, () =>
+          respond(request, reply, acceptance),
+        );
         // Outside of the span, because a subscription may run for days.
         begin?.();
       } catch (error) {

@@ -1,5 +1,6 @@
 /** An HTTP service as every role with a port serves it: Fastify with /healthz, /readyz and /metrics, and errors as JSON. */
 import Fastify, { type FastifyInstance, type RouteHandler } from 'fastify';
+import { STATUS_CODES, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Registry } from 'prom-client';
 import { codeOf, errorCodes, FleetgraphError, messageOf, StartupError } from '../errors.js';
@@ -17,6 +18,10 @@ export interface HttpServiceOptions {
   /** What an operator should know of a service that can do its work; it is in the body of /readyz. */
   readonly readyDetails?: () => Readonly<Record<string, unknown>>;
   readonly maxBodyBytes?: number;
+  /** From the first byte of a request to its last, milliseconds; a slower one is answered with 408. */
+  readonly requestTimeoutMs?: number;
+  /** JSON of the 408, as the clients of this service read errors. */
+  readonly timeoutBody?: string;
 }
 
 /** How long a connection may stay without a request once the server stops, milliseconds. */
@@ -24,11 +29,20 @@ const unusedMs = 1_000;
 
 /** Makes the server; add routes, then `listen`. */
 export function createHttpService(options: HttpServiceOptions): FastifyInstance {
+  const requestTimeout = options.requestTimeoutMs ?? 30_000;
+  const timeoutBody = options.timeoutBody ?? JSON.stringify(errorBody(requestTimedOut(requestTimeout)));
   const app = Fastify({
     logger: false,
     bodyLimit: options.maxBodyBytes ?? 1_048_576,
     forceCloseConnections: 'idle',
-    requestTimeout: 30_000,
+    requestTimeout,
+    // Node.js reads the two only here, and looks at them every 30 s if nobody says otherwise.
+    http: {
+      requestTimeout,
+      headersTimeout: requestTimeout,
+      connectionsCheckingInterval: Math.min(1_000, requestTimeout / 4),
+    },
+    clientErrorHandler: (error, socket) => answerClientError(error, socket, timeoutBody),
     routerOptions: { maxParamLength: 256 },
   });
   let closing = false;
@@ -45,9 +59,10 @@ export function createHttpService(options: HttpServiceOptions): FastifyInstance 
       for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
     }, unusedMs).unref();
   });
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, payload, done) => {
     // Else the client keeps a connection that was busy when the stop began, and the stop waits for it to be given up.
     if (closing) void reply.header('connection', 'close');
+    done(null, payload);
   });
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', readiness(options.ready, options.readyDetails));
@@ -70,6 +85,35 @@ export function createHttpService(options: HttpServiceOptions): FastifyInstance 
     return reply.code(errorCodes[known.code].httpStatus).send(errorBody(known));
   });
   return app;
+}
+
+/** A request that did not come in time, as clients are told. */
+export function requestTimedOut(timeoutMs: number): FleetgraphError {
+  return new FleetgraphError(
+    'BAD_USER_INPUT',
+    `The body did not come within ${timeoutMs} ms. Send it at once, or in parts that are smaller.`,
+  );
+}
+
+/** Answers what is no HTTP request, or came too slowly, and ends the connection. */
+function answerClientError(error: NodeJS.ErrnoException, socket: Socket, timeoutBody: string): void {
+  const isAnswered = (socket as { _httpMessage?: ServerResponse })._httpMessage?.headersSent === true;
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  if (socket.writable && !isAnswered) {
+    const status = statusOfClientError(error.code);
+    const message = 'The request is not valid HTTP/1.1. Send it again as one that is.';
+    const body = status === 408 ? timeoutBody : JSON.stringify(errorBody(new FleetgraphError('BAD_USER_INPUT', message)));
+    socket.write(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    );
+  }
+  socket.destroySoon();
+}
+
+/** @param code of an error of Node.js' HTTP parser */
+function statusOfClientError(code: string | undefined): 400 | 408 | 431 {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 408;
+  return code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
 }
 
 /** Answers whether the service can do its work: 200, or 503 with the reason. */

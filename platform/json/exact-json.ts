@@ -14,9 +14,12 @@ export { isLosslessNumber, LosslessNumber };
  */
 const mayRound = /(?:^|[[:,\s])-?(?:\d{16}|\d+(?:\.\d+)?[eE]\+?\d{3})/;
 
+/** Each match of `mayRound` has one of these. An engine finds them several times as fast. */
+const hasLongNumber = /\d{16}|\d[eE]\+?\d{3}/;
+
 /** False for nearly every text: then `JSON.parse` reads its numbers as they are. */
 export function mayHoldLosslessNumber(text: string): boolean {
-  return mayRound.test(text);
+  return hasLongNumber.test(text) && mayRound.test(text);
 }
 
 /**
@@ -25,7 +28,7 @@ export function mayHoldLosslessNumber(text: string): boolean {
  * @throws SyntaxError if it is not JSON.
  */
 export function parseExactJson(text: string): unknown {
-  if (!mayRound.test(text)) return JSON.parse(text);
+  if (!mayHoldLosslessNumber(text)) return JSON.parse(text);
   const mark = `number ${randomUUID()} `;
   const marked = markNumbers(text, mark);
   if (marked === text) return JSON.parse(text);

@@ -11,8 +11,8 @@ export function introspect(
   shape: ResponseShape,
   given: Readonly<Record<string, unknown>>,
 ): JsonObject {
+  if (!shape.root.some(({ kind }) => kind === 'introspection')) return none;
   const selections = shape.root.flatMap(({ kind, nodes }) => (kind === 'introspection' ? nodes : []));
-  if (selections.length === 0) return none;
   const used = new Set<string>();
   const usedFragments = new Set<string>();
   const note = (node: Parameters<typeof visit>[0]): void =>

@@ -11,10 +11,11 @@ import type { GatewayMetrics } from '../../gateway-metrics.js';
 import { parseExactJson } from '../../../platform/json/exact-json.js';
 import { isObject, type JsonObject } from '../json.js';
 import type { AnswerReader } from '../tape/answer-reader.js';
-import { exchange, type Answer, type Cancellable } from './exchange.js';
+import type { CancelSignal } from '../cancellation.js';
+import { exchange, type Answer } from './exchange.js';
 import { acceptedCodings, UnknownCoding } from './content-coding.js';
 import { observeFetch } from './observe-fetch.js';
-import { authorityOf, untilAborted, type InFlight } from './in-flight.js';
+import { authorityOf, type RequestDeduplication } from './request-deduplication.js';
 import {
   checkEntities,
   variablesText,
@@ -34,7 +35,7 @@ export interface HttpSubgraphOptions {
   /** Whether it is asked to compress what it answers. */
   readonly compresses: boolean;
   /** Undefined: every request goes out. */
-  readonly inFlight: InFlight | undefined;
+  readonly deduplication: RequestDeduplication | undefined;
   readonly metrics: Pick<GatewayMetrics, 'fetchSeconds'>;
   /** By the names of subgraphs. */
   readonly log: Logger;
@@ -52,41 +53,43 @@ export interface HttpSubgraph extends Subgraph {
 const maxConnections = 256;
 
 export function createHttpSubgraph(options: HttpSubgraphOptions): HttpSubgraph {
-  const { name, timeoutMs, compresses, inFlight, log, outages } = options;
+  const { name, timeoutMs, compresses, deduplication, log, outages } = options;
   const url = new URL(options.url);
   const path = `${url.pathname}${url.search}`;
   const pool = new Pool(url.origin, { connections: maxConnections });
-  const seconds = options.metrics.fetchSeconds.labels({ subgraph: name });
+  const observed = { name, seconds: options.metrics.fetchSeconds.labels({ subgraph: name }) };
 
-  const begin = (request: SubgraphRequest, body: string): Cancellable<Answer> => {
-    let cancel: () => void = () => undefined;
-    // What is sent is begun at once, in the span, and names it.
-    const promise = observeFetch(request, { name, seconds }, () => {
-      const headers = headersOf(request, compresses);
-      const begun = exchange(pool, { path, body, timeoutMs, headers, mayRepeat: !request.operation.isMutation });
-      ({ cancel } = begun);
-      return begun.promise;
-    });
-    return { promise, cancel: () => cancel() };
+  /** The span is active while the headers are made, because they name it. */
+  const send = (request: SubgraphRequest, body: string, signal: CancelSignal | undefined): Promise<Answer> =>
+    observeFetch(request, observed, (onEnd) =>
+      exchange(pool, {
+        path,
+        headers: headersOf(request, compresses),
+        body,
+        timeoutMs,
+        mayRepeat: !request.operation.isMutation,
+        signal,
+        onEnd,
+      }),
+    );
+
+  const write = async (request: SubgraphRequest, body: string): Promise<Answer> => {
+    try {
+      return await send(request, body, request.signal);
+    } finally {
+      deduplication?.renew();
+    }
   };
 
-  const ask = async (request: SubgraphRequest): Promise<Answer> => {
+  const ask = (request: SubgraphRequest): Promise<Answer> => {
     const { operation, context, signal } = request;
     const body = `${operation.bodyStart}${variablesText(request)}}}`;
-    if (operation.isMutation || !inFlight) {
-      const begun = begin(request, body);
-      try {
-        return await untilAborted(begun.promise, signal, begun.cancel);
-      } finally {
-        inFlight?.renew();
-      }
-    }
+    if (operation.isMutation) return write(request, body);
+    if (!deduplication) return send(request, body, signal);
     const authority = authorityOf(context);
-    if (inFlight.isAlone(authority)) {
-      const begun = begin(request, body);
-      return untilAborted(begun.promise, signal, begun.cancel);
-    }
-    return inFlight.share(`${name}\n${authority}\n${body}`, signal, () => begin(request, body));
+    return deduplication.isAlone(authority)
+      ? send(request, body, signal)
+      : deduplication.share(authority, `${name}\n${body}`, signal, (whileWanted) => send(request, body, whileWanted));
   };
 
   return {

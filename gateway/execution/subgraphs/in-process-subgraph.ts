@@ -8,7 +8,7 @@ import type { OutageLog } from '../../../platform/observability/outage-log.js';
 import { currentTraceparent } from '../../../platform/observability/trace-context.js';
 import type { GatewayMetrics } from '../../gateway-metrics.js';
 import { observeFetch } from './observe-fetch.js';
-import { untilAborted } from './in-flight.js';
+import { untilAborted } from './request-deduplication.js';
 import { checkEntities, variablesText, type Subgraph, type SubgraphResponse } from './subgraph.js';
 import { unavailable } from './unavailable.js';
 
@@ -28,7 +28,7 @@ export function createInProcessSubgraph(options: {
   return {
     name,
     fetch: (request) =>
-      observeFetch(request, { name, seconds }, async () => {
+      observeFetch(request, { name, seconds }, async (ended) => {
         const { operation, context, signal } = request;
         let timer: NodeJS.Timeout | undefined;
         try {
@@ -52,6 +52,7 @@ export function createInProcessSubgraph(options: {
           outages.failed(name, error, { subgraph: name });
           throw unavailable(name);
         } finally {
+          ended();
           clearTimeout(timer);
           if (operation.isMutation) options.onWritten();
         }

@@ -1,13 +1,14 @@
 /** What is seen of a fetch from a subgraph: a span, its time among the metrics and, for those who develop, in the answer's header. */
 import { SpanKind } from '@opentelemetry/api';
-import type { Histogram } from 'prom-client';
+import type { Observer } from '../../../platform/observability/request-metrics.js';
 import { hasTracer, inSpan } from '../../../platform/observability/trace-context.js';
 import type { SubgraphRequest } from './subgraph.js';
 
+/** @param fetch calls `ended`, once, when the fetch has its answer or has failed */
 export function observeFetch<T>(
   request: SubgraphRequest,
-  { name, seconds }: { readonly name: string; readonly seconds: Pick<Histogram.Internal<string>, 'observe'> },
-  fetch: () => Promise<T>,
+  { name, seconds }: { readonly name: string; readonly seconds: Observer },
+  fetch: (ended: () => void) => Promise<T>,
 ): Promise<T> {
   const startedAt = performance.now();
   const ended = (): void => {
@@ -15,10 +16,7 @@ export function observeFetch<T>(
     seconds.observe(ms / 1_000);
     request.context.timings?.push({ subgraph: name, startedAt, ms });
   };
-  const fetched = hasTracer() ? inSpan(`fetch from ${name}`, spanOf(name, request), fetch) : fetch();
-  // On the side, so that the caller waits for the fetch alone.
-  fetched.then(ended, ended);
-  return fetched;
+  return hasTracer() ? inSpan(`fetch from ${name}`, spanOf(name, request), () => fetch(ended)) : fetch(ended);
 }
 
 function spanOf(name: string, { operation, representations }: SubgraphRequest) {

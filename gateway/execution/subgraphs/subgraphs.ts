@@ -5,13 +5,13 @@ import { createOutageLog } from '../../../platform/observability/outage-log.js';
 import type { GatewayMetrics } from '../../gateway-metrics.js';
 import type { HttpSubgraph } from './http-subgraph.js';
 import { createInProcessSubgraph } from './in-process-subgraph.js';
-import { createInFlight, type InFlight } from './in-flight.js';
+import { createRequestDeduplication, type RequestDeduplication } from './request-deduplication.js';
 import { createMovingSubgraph } from './moving-subgraph.js';
 import type { Subgraph, Subgraphs } from './subgraph.js';
 
 export interface RunningSubgraphs extends Subgraphs {
   /** What is asked for at the moment; undefined if nothing is shared. */
-  readonly inFlight: InFlight | undefined;
+  readonly deduplication: RequestDeduplication | undefined;
   readonly close: () => Promise<void>;
 }
 
@@ -35,18 +35,18 @@ export function createSubgraphs(options: {
 }): RunningSubgraphs {
   const { urls, metrics, log, timeoutsMs = {} } = options;
   const outages = createOutageLog({ log, event: 'subgraph does not answer' });
-  const inFlight = options.shares === false ? undefined : createInFlight();
+  const deduplication = options.shares === false ? undefined : createRequestDeduplication();
   const known = new Map<string, Subgraph>();
   const overHttp: HttpSubgraph[] = [];
   return {
-    inFlight,
+    deduplication,
     of(name) {
       const found = known.get(name);
       if (found) return found;
       const timeoutMs = timeoutsMs[name] ?? options.timeoutMs ?? defaultTimeoutMs;
       const execute = options.local?.[name];
       if (execute) {
-        const onWritten = (): void => inFlight?.renew();
+        const onWritten = (): void => deduplication?.renew();
         const made = createInProcessSubgraph({ name, execute, timeoutMs, metrics, outages, onWritten });
         known.set(name, made);
         return made;
@@ -55,7 +55,7 @@ export function createSubgraphs(options: {
       if (url === undefined)
         throw new Error(`The supergraph has a subgraph "${name}", whose address the gateway was not given.`);
       const compresses = options.compresses ?? false;
-      const made = createMovingSubgraph({ name, url, timeoutMs, compresses, inFlight, metrics, log, outages });
+      const made = createMovingSubgraph({ name, url, timeoutMs, compresses, deduplication, metrics, log, outages });
       known.set(name, made);
       overHttp.push(made);
       return made;

@@ -28,6 +28,8 @@ export interface CoercedVariables {
 /** @returns the variables, or why the request is refused: BAD_USER_INPUT. */
 export type CoerceVariables = (given: Variables) => CoercedVariables | { readonly errors: readonly GraphQLError[] };
 
+const noVariables: CoercedVariables = { coerced: {}, sent: {}, isLossless: false };
+
 /** What of it depends on the operation alone is done here, once. */
 export function compileCoercion(
   schema: GraphQLSchema,
@@ -40,6 +42,7 @@ export function compileCoercion(
     const isLossless = hasLosslessNumber(given);
     const outOfRange = isLossless ? numberOutOfRange(given) : undefined;
     if (outOfRange !== undefined) return { errors: [new GraphQLError(outOfRangeFault('the variables', outOfRange))] };
+    if (variableDefinitions.length === 0) return noVariables;
     const toBeCoerced = isLossless ? convertLossless(schema, variableDefinitions, given, toCoerce) : given;
     const { coerced, errors } = getVariableValues(schema, variableDefinitions, toBeCoerced, { maxErrors: 5 });
     if (errors) return { errors: errors.map(readable) };

@@ -149,7 +149,9 @@ function operations(parts: {
       failing.at = at;
       const answer = await run(parse(query), variables);
       failing.at = undefined;
-      expect(answer.errors ?? [], query).not.toEqual([]);
+      // Entities of parallel branches are asked for together if their turns coincide: then there are fewer requests.
+      if (at >= requests.length) expect(answer, query).toEqual({ data: reference });
+      else expect(answer.errors ?? [], query).not.toEqual([]);
       expectNullsTold(answer, reference);
     }
   };
