@@ -102,7 +102,8 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Socket, timeout
   if (socket.writable && !isAnswered) {
     const status = statusOfClientError(error.code);
     const message = 'The request is not valid HTTP/1.1. Send it again as one that is.';
-    const body = status === 408 ? timeoutBody : JSON.stringify(errorBody(new FleetgraphError('BAD_USER_INPUT', message)));
+    const body =
+      status === 408 ? timeoutBody : JSON.stringify(errorBody(new FleetgraphError('BAD_USER_INPUT', message)));
     socket.write(
       `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     );

@@ -45,9 +45,7 @@ test('those of several processes are added up as those of prom-client are', asyn
     fc.asyncProperty(fc.array(fc.array(observation, { minLength: 1 }), { minLength: 1, maxLength: 3 }), async (all) => {
       const processes = all.map(observed);
       const sum = async (of: 'fast' | 'plain') =>
-        AggregatorRegistry.aggregate(
-          await Promise.all(processes.map((each) => each[of].getMetricsAsJSON())),
-        ).metrics();
+        AggregatorRegistry.aggregate(await Promise.all(processes.map((each) => each[of].getMetricsAsJSON()))).metrics();
       expect(await sum('fast')).toBe(await sum('plain'));
     }),
   );
