@@ -64,7 +64,7 @@ export function createRequestDeduplication(): RequestDeduplication {
     caller.reads.set(key, read);
     return new Promise<T>((resolve, reject) => {
       const leave = (): void => {
-        reject(reasonOf(signal));
+        reject(errorOf(signal?.reason));
         leaveRead(caller, key, read);
       };
       const end = (): void => {
@@ -79,7 +79,7 @@ export function createRequestDeduplication(): RequestDeduplication {
         },
         (error: unknown) => {
           end();
-          reject(error);
+          reject(errorOf(error));
         },
       );
       if (signal?.aborted === true) leave();
@@ -127,7 +127,7 @@ export function untilAborted<T>(
   if (!signal) return promise;
   return new Promise<T>((resolve, reject) => {
     const leave = (): void => {
-      reject(reasonOf(signal));
+      reject(errorOf(signal?.reason));
       onAborted();
     };
     if (signal.aborted) {
@@ -144,14 +144,13 @@ export function untilAborted<T>(
       },
       (error: unknown) => {
         stay();
-        reject(error);
+        reject(errorOf(error));
       },
     );
   });
 }
 
-function reasonOf(signal: CancelSignal | undefined): Error {
-  const reason = signal?.reason;
+function errorOf(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error(String(reason));
 }
 
