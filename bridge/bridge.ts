@@ -99,7 +99,7 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
     mqttPort: () => startedBroker().port(),
     async start() {
       // Whoever was connected to a broker that is embedded here went with it; elsewhere they still are.
-      if (mqttUrl === undefined) await presence.reset(config.bus.partitions);
+      if (mqttUrl === undefined) await presence.reset(await bus.partitionsOf(topics.signals));
       deviceEvents = await bus.tail([topics.events], async (records) => {
         for (const record of records) {
           const type = typeOf(record) ?? '';

@@ -75,6 +75,8 @@ export interface TopicOptions {
 export interface EventBus {
   /** Makes the topics that are missing. Raises the partition count never by itself. */
   ensureTopics(topics: readonly TopicOptions[]): Promise<void>;
+  /** How many partitions the topic has, whatever was asked for when it was made. */
+  partitionsOf(topic: string): Promise<number>;
   /**
    * Appends records; all of them or, when it rejects, perhaps some. Resolves only when they are durable.
    * Concurrent calls are batched together; the order of calls is kept for each key. A call that rejects because the

@@ -6,12 +6,15 @@
  * - Any other failure is isolated to its event, tried again at once, after 1 s and after 2 s, and then the record is
  *   poison: it goes to the dead letters with its cause, and the partition goes on. When somebody asks for it, it is
  *   handled once more (`replay.ts`).
+ * - A failure that is the event's own, and would be the same each time, is not tried again: the records behind it in
+ *   the partition, of all tenants, would wait for nothing.
  * - The offset is committed only after the effect. Delivery is at-least-once, so effects must be idempotent.
  */
 import type { Registry } from 'prom-client';
 import type pg from 'pg';
+import { ZodError } from 'zod';
 import { isTransientDatabaseError } from '../../platform/database/transient.js';
-import { FleetgraphError, messageOf } from '../../platform/errors.js';
+import { codeOf, FleetgraphError, messageOf } from '../../platform/errors.js';
 import type { Role } from '../../platform/lifecycle/role.js';
 import { backoffMs, pause } from '../../platform/lifecycle/wait.js';
 import type { Logger } from '../../platform/observability/logger.js';
@@ -95,9 +98,11 @@ export function createConsumer(options: ConsumerOptions): Role {
   /** Handles one event, again after each delay; then buries it. */
   const handleAlone = async (delivered: DeliveredEvent, signal: AbortSignal): Promise<void> => {
     let cause: unknown;
+    let attempts = 0;
     for (const delayMs of retryDelaysMs) {
       await pause(delayMs, signal);
       signal.throwIfAborted();
+      attempts += 1;
       try {
         await untilInfrastructureWorks(() => options.handle([delivered], signal), signal);
         metrics.events('handled', 1);
@@ -105,9 +110,10 @@ export function createConsumer(options: ConsumerOptions): Role {
       } catch (error) {
         signal.throwIfAborted();
         cause = error;
+        if (isPermanentFailure(error)) break;
       }
     }
-    await bury(delivered.record, cause, retryDelaysMs.length, signal);
+    await bury(delivered.record, cause, attempts, signal);
   };
 
   const handleTogether = async (events: readonly DeliveredEvent[], signal: AbortSignal): Promise<void> => {
@@ -117,6 +123,11 @@ export function createConsumer(options: ConsumerOptions): Role {
       metrics.events('handled', events.length);
     } catch (error) {
       signal.throwIfAborted();
+      const [first, second] = events;
+      if (first && !second && isPermanentFailure(error)) {
+        await bury(first.record, error, 1, signal);
+        return;
+      }
       log.warn(
         { consumer: name, events: events.length, reason: messageOf(error) },
         'batch failed; its events are handled one by one',
@@ -192,4 +203,16 @@ export function createConsumer(options: ConsumerOptions): Role {
 
 function isInfrastructureFailure(error: unknown): boolean {
   return isTransientDatabaseError(error) || (error instanceof FleetgraphError && error.code === 'UNAVAILABLE');
+}
+
+/** Codes of errors that say what is wrong with the event itself. */
+const faultsOfEvents: ReadonlySet<string> = new Set(['BAD_USER_INPUT', 'PAYLOAD_TOO_LARGE', 'FORBIDDEN']);
+
+/** SQLSTATE class 22, data exception: a value that no statement can store (PostgreSQL, appendix A). */
+const dataException = /^22...$/;
+
+/** Whether handling the same event again fails in the same way. */
+function isPermanentFailure(error: unknown): boolean {
+  if (error instanceof FleetgraphError) return faultsOfEvents.has(error.code);
+  return error instanceof ZodError || dataException.test(codeOf(error) ?? '');
 }

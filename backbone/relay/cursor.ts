@@ -71,12 +71,15 @@ export async function hasBehindCursor(sql: Sql, name: string): Promise<boolean> 
   return rows.length > 0;
 }
 
-/** Events not published yet, and the age in seconds of the oldest. */
+/** More are not counted: there may be millions after an outage, and each scrape would read them all. */
+export const maxCountedLag = 10_000;
+
+/** Events not published yet, at most `maxCountedLag`, and the age in seconds of the oldest of them. */
 export async function relayLag(sql: Sql, name: string): Promise<{ events: number; seconds: number }> {
   const [row] = await sql.query<{ events: number; seconds: number | null }>(
     `SELECT count(*)::int AS events, extract(epoch FROM now() - min(behind.time))::double precision AS seconds
-     FROM (SELECT e.time FROM events.events e WHERE ${behindCursor} ORDER BY e.transaction_id, e.position) behind`,
-    [name],
+     FROM (SELECT e.time FROM events.events e WHERE ${behindCursor} ORDER BY e.transaction_id, e.position LIMIT $2) behind`,
+    [name, maxCountedLag],
   );
   return { events: row?.events ?? 0, seconds: Math.max(0, row?.seconds ?? 0) };
 }

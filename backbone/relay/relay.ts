@@ -23,7 +23,7 @@ import type { EventBus } from '../bus/event-bus.js';
 import { topics } from '../bus/topics.js';
 import { encode } from '../events/envelope.js';
 import { relayChannel } from '../store/wake-relay.js';
-import { createCursor, hasBehindCursor, moveCursor, readBehindCursor, relayLag } from './cursor.js';
+import { createCursor, hasBehindCursor, maxCountedLag, moveCursor, readBehindCursor, relayLag } from './cursor.js';
 
 export interface RelayOptions {
   readonly log: Logger;
@@ -174,7 +174,7 @@ function createRelayMetrics(registry: Registry, readLag: () => Promise<{ events:
   });
   new Gauge({
     name: 'fleetgraph_relay_lag_events',
-    help: 'Events that are not on the bus yet.',
+    help: `Events that are not on the bus yet; ${maxCountedLag} stands for that many or more.`,
     registers,
     async collect() {
       // A scrape must not fail because the database is away.

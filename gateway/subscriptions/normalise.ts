@@ -70,7 +70,7 @@ export function sharingKey(
   values: Readonly<Record<string, unknown>>,
   identity: Identity | undefined,
 ): string {
-  // Whoever may see the same sees the same: not the subject, and not the token, which differs with each login.
+  // Not the token itself, which differs with each login.
   const authority = identity ? [identity.tenant, authorityOf(identity)] : [];
   const given = variables.map((name) => (values[name] === undefined ? [] : [sorted(values[name])]));
   const all = exactJson([text, given, authority]) ?? '';

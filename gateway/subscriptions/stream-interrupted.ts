@@ -15,5 +15,7 @@ export class StreamInterrupted extends FleetgraphError {
 
 /** Whether the subgraph, or the way there, broke off, rather than refuse. */
 export function isInterruption(error: unknown): boolean {
-  return error instanceof StreamInterrupted || (error instanceof EndedBySubgraph && error.hasOnlyCode('UNAVAILABLE'));
+  if (error instanceof StreamInterrupted) return true;
+  // LAGGED: this gateway took events too slowly, and takes them up behind the last one that it has.
+  return error instanceof EndedBySubgraph && (error.hasOnlyCode('UNAVAILABLE') || error.hasOnlyCode('LAGGED'));
 }

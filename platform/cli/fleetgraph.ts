@@ -11,6 +11,7 @@ import type { gateway } from './gateway.js';
 import type { replay } from './replay.js';
 import type { simulate } from './simulate.js';
 import type { token } from './token.js';
+import { replayable } from '../../workers/projector/replay/rebuilding.js';
 import { roleNames, type RoleName } from '../config/config.js';
 
 const program = new Command('fleetgraph').description(
@@ -97,7 +98,7 @@ ofDeadLetters('discard', 'set them aside for good: by their ids, or all that the
 program
   .command('replay')
   .description('rebuild a projection beside the live one, from the event store or the readings, and switch over')
-  .requiredOption('--projection <name>', 'registry, commands, alerts, rules, twins or rollups')
+  .requiredOption('--projection <name>', `one of ${Object.keys(replayable).join(', ')}`)
   .option('--from <time>', 'rebuild what has changed since (RFC 3339), keep the rest; default: everything', parseTime)
   .action(async (options: Parameters<typeof replay>[0]) => (await import('./replay.js')).replay(options));
 

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import type { EventBus } from '../../backbone/bus/event-bus.js';
-import { topicOptions } from '../../backbone/bus/topics.js';
+import { topicOptions, topics } from '../../backbone/bus/topics.js';
 import type { Config } from '../config/config.js';
 import { migrate } from '../database/migrate.js';
 import { createPool } from '../database/pool.js';
@@ -104,8 +104,21 @@ async function openDatabase(config: Config, log: Logger, closers: Closers): Prom
 
 async function makeTopics(bus: EventBus, config: Config, log: Logger): Promise<void> {
   try {
-    await untilAvailable('the bus', () => bus.ensureTopics(topicOptions(config.bus)), {
-      ...{ log, timeoutMs: config.startupTimeoutMs },
+    const make = async (): Promise<void> => {
+      await bus.ensureTopics(topicOptions(config.bus));
+      const wanted = config.bus.partitions;
+      for (const topic of Object.values(topics)) {
+        const partitions = await bus.partitionsOf(topic);
+        if (partitions !== wanted)
+          log.info(
+            { topic, partitions, wanted },
+            'topic keeps the partitions it has; BUS_PARTITIONS is for new topics',
+          );
+      }
+    };
+    await untilAvailable('the bus', make, {
+      log,
+      timeoutMs: config.startupTimeoutMs,
       isAway: (error) => codeOf(error) === 'UNAVAILABLE' || isTransientDatabaseError(error),
     });
   } catch (error) {

@@ -16,12 +16,18 @@ export async function openIdentity(
   return { verifyToken: createTokenVerifier({ keys, issuer, audience, overrideLabelsClaim }), issuer: development };
 }
 
-/** @returns undefined without JWKS_URL. */
-export function verifierOfIssuer({ identity, graph }: Config): VerifyToken | undefined {
+/**
+ * @param distinguishesCallers whether subgraphs may answer by any claim of a token
+ * @returns undefined without JWKS_URL.
+ */
+export function verifierOfIssuer({ identity, graph }: Config, distinguishesCallers = false): VerifyToken | undefined {
   const { jwksUrl, issuer, audience } = identity;
   if (jwksUrl === undefined) return undefined;
   return createTokenVerifier({
     keys: createRemoteJWKSet(new URL(jwksUrl), { timeoutDuration: 5_000 }),
-    ...{ issuer, audience, overrideLabelsClaim: graph.overrides.claim },
+    issuer,
+    audience,
+    overrideLabelsClaim: graph.overrides.claim,
+    distinguishesCallers,
   });
 }

@@ -28,7 +28,7 @@ export function createStandaloneGateway(
 ): StandaloneGateway {
   const { config, log, metrics, peers, graph } = options;
   const file = graph.supergraph === undefined ? undefined : supergraphFile(graph.supergraph);
-  const verifyToken = verifierOfIssuer(config);
+  const verifyToken = verifierOfIssuer(config, config.graph.sharesWithin === 'caller');
   const role = createGatewayRole({
     // The explorer's examples are about fleets.
     config: { ...config, explorer: false },

@@ -59,6 +59,7 @@ export const gatewaySettings = {
   GATEWAY_AUTHORIZATION: z.enum(['filter', 'refuse']).default('filter'),
   GATEWAY_PERSISTED_OPERATIONS: z.string().min(1).optional(),
   GATEWAY_PERSISTED_ONLY: flag.default(false),
+  GATEWAY_SHARE_WITHIN: z.enum(['caller', 'tenant']).default('caller'),
   GATEWAY_OVERRIDE_LABELS: labels.optional(),
   GATEWAY_OVERRIDE_LABELS_HEADER: headerName.optional(),
   GATEWAY_OVERRIDE_LABELS_CLAIM: z.string().min(1).optional(),
@@ -120,6 +121,8 @@ export interface GraphLimits {
   readonly persistedOperations: string | undefined;
   /** Whether no others are run. */
   readonly persistedOnly: boolean;
+  /** Who may share what subgraphs of others are asked: all tokens of one caller, or all of one tenant with equal scopes. */
+  readonly sharesWithin: 'caller' | 'tenant';
   readonly overrides: OverrideSettings;
 }
 
@@ -148,6 +151,7 @@ export function graphLimits(value: z.output<z.ZodObject<typeof gatewaySettings>>
     errors: value.GATEWAY_MAX_ERRORS,
     responseCacheBytes: value.GATEWAY_RESPONSE_CACHE_BYTES,
     messagesPerSecond: value.GATEWAY_MAX_MESSAGES_PER_SECOND,
+    sharesWithin: value.GATEWAY_SHARE_WITHIN,
     introspection: value.GATEWAY_INTROSPECTION ?? !isProduction,
     authorization: value.GATEWAY_AUTHORIZATION,
     persistedOperations: value.GATEWAY_PERSISTED_OPERATIONS,

@@ -1,7 +1,8 @@
 /**
  * Applies prisma/migrations/*\/migration.sql without Prisma's engine, and keeps `_prisma_migrations` as the engine
  * would, so that `prisma migrate status` and `deploy` agree with it wherever the engine exists.
- * Invariant: under one advisory lock, each migration runs once, whole, in the order of its name.
+ * Invariant: under one advisory lock, each migration runs once, in the order of its name, in one transaction with the row
+ * that says so. A process or a connection that ends in between leaves neither.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
@@ -10,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { codeOf, messageOf, StartupError } from '../errors.js';
 import { connectionSettings } from './connection-settings.js';
+import { isTransientDatabaseError } from './transient.js';
 
 const migrationsDirectory = fileURLToPath(new URL('../../prisma/migrations', import.meta.url));
 
@@ -42,7 +44,11 @@ export async function migrate(
     connectionString: url,
     application_name: 'fleetgraph-migrate',
     ...connectionSettings,
+    // A migration takes as long as it takes. A server that is gone is found by the probes of the connection.
+    query_timeout: 0,
   });
+  // The statement that runs reports a lost connection.
+  client.on('error', () => undefined);
   await client.connect();
   try {
     await lock(client, lockTimeoutMs);
@@ -99,21 +105,23 @@ async function migrationNames(directory: string): Promise<string[]> {
 }
 
 async function apply(client: pg.Client, name: string, script: string, checksum: string): Promise<void> {
-  const id = randomUUID();
-  await client.query('INSERT INTO public._prisma_migrations (id, checksum, migration_name) VALUES ($1, $2, $3)', [
-    id,
-    checksum,
-    name,
-  ]);
+  await client.query('BEGIN');
   try {
-    // Several statements in one simple query run in one implicit transaction: all or nothing.
     await client.query(script);
+    await client.query(
+      `INSERT INTO public._prisma_migrations (id, checksum, migration_name, finished_at, applied_steps_count)
+       VALUES ($1, $2, $3, clock_timestamp(), 1)`,
+      [randomUUID(), checksum, name],
+    );
+    await client.query('COMMIT');
   } catch (error) {
-    await client.query('UPDATE public._prisma_migrations SET logs = $2 WHERE id = $1', [id, messageOf(error)]);
+    // The script is not at fault, and has left nothing: a later start applies it.
+    if (isTransientDatabaseError(error)) throw error;
+    await client.query('ROLLBACK');
+    await client.query(
+      'INSERT INTO public._prisma_migrations (id, checksum, migration_name, logs) VALUES ($1, $2, $3, $4)',
+      [randomUUID(), checksum, name, messageOf(error)],
+    );
     throw new StartupError(`Migration ${name} failed: ${messageOf(error)}.`, { cause: error });
   }
-  await client.query(
-    'UPDATE public._prisma_migrations SET finished_at = now(), applied_steps_count = 1 WHERE id = $1',
-    [id],
-  );
 }

@@ -18,30 +18,26 @@ import {
   type GraphQLFieldResolver,
   type GraphQLSchema,
 } from 'graphql';
-import { FleetgraphError } from '../errors.js';
-import { isScope, type Scope } from '../identity/identity.js';
 import type { VerifyToken } from '../identity/verify-token.js';
 import type { Logger } from '../observability/logger.js';
 import type { RequestContext } from './context.js';
 import { emptyListCheck } from './empty-lists.js';
+import { guardReferences, type Resolvers } from './entity-references.js';
 import { graphqlErrorFormatter, presentable, toGraphQLError } from './errors.js';
 import { exactVariables, parseExactBodies } from './exact-requests.js';
 import { createLocalExecution, type ExecuteLocally } from './local-execution.js';
 import { requestContext } from './request-context.js';
+import { authorize, requiredScopes } from './required-scopes.js';
 
-type SchemaModule = Extract<
-  Extract<Parameters<typeof buildSubgraphSchema>[0], readonly unknown[]>[number],
-  { typeDefs: unknown }
->;
-/** Resolvers by type and field, as `buildSubgraphSchema` takes them; each subgraph's have its own context. */
-export type Resolvers = NonNullable<SchemaModule['resolvers']>;
+export type { Resolvers };
 
 /**
- * The executable schema. Every field of a root type must carry `@requiresScopes`; one that doesn't is a defect and throws. Empty
- * lists in arguments are refused (empty-lists.ts).
+ * The executable schema. Every field of a root type must carry `@requiresScopes`, and every entity `@referenceScopes`; one that
+ * doesn't is a defect and throws. Empty lists in arguments are refused (empty-lists.ts).
  */
 export function createSubgraphSchema(typeDefs: string, resolvers: Resolvers): GraphQLSchema {
-  const schema = buildSubgraphSchema([{ typeDefs: parse(typeDefs), resolvers }]);
+  const document = parse(typeDefs);
+  const schema = buildSubgraphSchema([{ typeDefs: document, resolvers: guardReferences(document, resolvers) }]);
   for (const type of Object.values(schema.getTypeMap())) {
     if (!isObjectType(type) || type.name.startsWith('__')) continue;
     const isRoot = ['Query', 'Mutation', 'Subscription'].includes(type.name);
@@ -83,29 +79,6 @@ function refuseEmptyLists(field: GraphQLField<unknown, RequestContext>): void {
     };
   if (field.subscribe) field.subscribe = checked(field.subscribe);
   else field.resolve = checked(field.resolve ?? defaultFieldResolver);
-}
-
-/** The scopes of `@requiresScopes(scopes: [[a, b], [c]])`: (a and b) or c. */
-function requiredScopes(
-  directives: readonly { readonly name: { readonly value: string }; readonly arguments?: readonly unknown[] }[],
-): readonly (readonly Scope[])[] | undefined {
-  const directive = directives.find(({ name }) => /^(federation__)?requiresScopes$/.test(name.value));
-  if (directive === undefined) return undefined;
-  const [argument] = (directive.arguments ?? []) as { value: { values: { values: { value: string }[] }[] } }[];
-  return (argument?.value.values ?? []).map((alternative) =>
-    alternative.values.map(({ value }) => {
-      if (!isScope(value)) throw new Error(`"${value}" in @requiresScopes is not a scope of platform/identity.`);
-      return value;
-    }),
-  );
-}
-
-function authorize(context: RequestContext, required: readonly (readonly Scope[])[], field: string): void {
-  if (required.some((alternative) => alternative.every((scope) => context.identity.scopes.has(scope)))) return;
-  throw new FleetgraphError(
-    'FORBIDDEN',
-    `${field} asks for the scope ${required.map((alternative) => alternative.join(' and ')).join(', or ')}, which your token lacks.`,
-  );
 }
 
 export interface SubgraphServerOptions<Context extends RequestContext> {

@@ -13,19 +13,24 @@ export interface Identity {
     /** What the issuer has decided (`policies`), for `@policy`. */
     readonly policies: ReadonlySet<string>;
   };
+  /**
+   * Digest of the claims by which subgraphs may answer this caller otherwise than others with the same tenant, scopes and
+   * policies. Absent where the subgraphs are known to look at nothing else.
+   */
+  readonly claimsDigest?: string;
   /** Labels of `@override` that are on for the caller, where a setting names their claim. */
   readonly overrideLabels?: ReadonlySet<string>;
 }
 
-/** Whether both may see and do the same. */
+/** Whether subgraphs answer both alike, as far as the gateway can know: then the two may share what is read. */
 export function sameAuthority(one: Identity, other: Identity): boolean {
   return one.tenant === other.tenant && authorityOf(one) === authorityOf(other);
 }
 
-/** All that a token allows in its tenant, as a text: equal for those who may see and do the same. */
-export function authorityOf({ scopes: own, claims }: Identity): string {
+/** All that a token says in its tenant, as a text: equal for those whom subgraphs answer alike. */
+export function authorityOf({ scopes: own, claims, claimsDigest = '' }: Identity): string {
   const [all, policies] = [claims?.scopes ?? own, claims?.policies ?? []];
-  return `${[...all].sort().join(' ')}\n${[...policies].sort().join(' ')}`;
+  return `${[...all].sort().join(' ')}\n${[...policies].sort().join(' ')}\n${claimsDigest}`;
 }
 
 /** The closed list of scopes, with what each allows. */

@@ -2,8 +2,9 @@
  * Verifies JSON Web Tokens (RFC 7519) against a key set, with `jose`.
  * Required: `iss`, `aud`, `exp`, `sub`, `tenant`, a signature by an asymmetric algorithm of the allow-list.
  */
-import { errors, jwtVerify, type JWTVerifyGetKey } from 'jose';
+import { errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
 import { LRUCache } from 'lru-cache';
+import { createHash } from 'node:crypto';
 import { FleetgraphError } from '../errors.js';
 import { isScope, tenantPattern, type Identity, type Scope } from './identity.js';
 
@@ -27,8 +28,13 @@ export function createTokenVerifier(options: {
   audience: string;
   /** Names the claim with the labels of `@override` that are on for the caller. */
   overrideLabelsClaim?: string | undefined;
+  /**
+   * Whether subgraphs may answer by any claim of the token, its subject among them. Default: they look at tenant, scopes and
+   * policies alone, as those of this repository do.
+   */
+  distinguishesCallers?: boolean;
 }): VerifyToken {
-  const { overrideLabelsClaim } = options;
+  const { overrideLabelsClaim, distinguishesCallers = false } = options;
   const remembered = new LRUCache<string, Identity>({ max: maxRemembered, ttl: rememberedMs });
   // Most tokens grant one of a few sets, and each open connection holds the set of its token.
   const grants = new LRUCache<string, ReadonlySet<Scope>>({ max: maxGrants });
@@ -69,6 +75,7 @@ export function createTokenVerifier(options: {
         expiresAtMs: (payload.exp ?? 0) * 1_000,
         ...claimsOf(namesIn(payload['scope']), namesIn(payload['policies'])),
         ...overrideLabelsOf(overrideLabelsClaim === undefined ? [] : namesIn(payload[overrideLabelsClaim])),
+        ...(distinguishesCallers ? { claimsDigest: digestOf(payload) } : {}),
       };
     } catch (error) {
       if (error instanceof FleetgraphError) throw error;
@@ -92,6 +99,15 @@ export function createTokenVerifier(options: {
 function claimsOf(scopes: readonly string[], policies: readonly string[]): Pick<Identity, 'claims'> {
   if (policies.length === 0 && scopes.every(isScope)) return {};
   return { claims: { scopes: new Set(scopes), policies: new Set(policies) } };
+}
+
+/** Claims that differ from one token of a caller to the next (RFC 7519, section 4.1). */
+const claimsOfOneToken: ReadonlySet<string> = new Set(['exp', 'iat', 'nbf', 'jti']);
+
+function digestOf(payload: JWTPayload): string {
+  const claims = Object.entries(payload).filter(([name]) => !claimsOfOneToken.has(name));
+  claims.sort(([one], [other]) => (one < other ? -1 : 1));
+  return createHash('sha256').update(JSON.stringify(claims)).digest('base64');
 }
 
 function overrideLabelsOf(labels: readonly string[]): Pick<Identity, 'overrideLabels'> {

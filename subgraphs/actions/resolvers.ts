@@ -1,6 +1,5 @@
 /** The resolvers of `schema.graphql`: arguments in, the command's own functions, rows out. */
 import type { Sql } from '../../platform/database/sql.js';
-import { FleetgraphError } from '../../platform/errors.js';
 import type { Connection, PageArguments } from '../../platform/graphql/page.js';
 import { scalarResolvers } from '../../platform/graphql/scalars.js';
 import type { Resolvers } from '../../platform/graphql/subgraph.js';
@@ -106,15 +105,8 @@ export function createResolvers(options: {
     },
 
     Command: {
-      /** A command that another subgraph refers to. There is no root field in front of it, so the scope is asked here. */
-      __resolveReference: async (
-        { id }: { id: string },
-        { identity, commands }: ActionsContext,
-      ): Promise<Command | null> => {
-        if (!identity.scopes.has('command:read'))
-          throw new FleetgraphError('FORBIDDEN', 'Command asks for the scope command:read, which your token lacks.');
-        return (await commands.command(id)) ?? null;
-      },
+      __resolveReference: async ({ id }: { id: string }, { commands }: ActionsContext): Promise<Command | null> =>
+        (await commands.command(id)) ?? null,
       device: ({ deviceId }: Command): DeviceReference => ({ __typename: 'Device', id: deviceId }),
     },
 

@@ -2,7 +2,6 @@
 import DataLoader from 'dataloader';
 import { twinView } from '../../backbone/devices/twin-delta.js';
 import type { Sql } from '../../platform/database/sql.js';
-import { FleetgraphError } from '../../platform/errors.js';
 import type { RequestContext } from '../../platform/graphql/context.js';
 import { decodeCursor, encodeCursor, pageSize, toConnection, type PageArguments } from '../../platform/graphql/page.js';
 import { scalarResolvers } from '../../platform/graphql/scalars.js';
@@ -38,19 +37,6 @@ export function createResolvers(options: { sql: Sql; mutations: RegistryMutation
     (name: keyof RegistryMutations) =>
     (_: unknown, { input }: { input: unknown }, context: DeviceContext) =>
       mutations[name](context, input);
-  /** An entity that another subgraph refers to. There is no root field in front of it, so the scope is asked here. */
-  const reference =
-    <T>(type: string, load: (context: DeviceContext, id: string) => Promise<T | null>) =>
-    async ({ id }: { id?: unknown }, context: DeviceContext): Promise<T | null> => {
-      if (!context.identity.scopes.has('device:read'))
-        throw new FleetgraphError('FORBIDDEN', `${type} asks for the scope device:read, which your token lacks.`);
-      // A representation is not checked against the schema, and one odd id would fail all that are loaded with it.
-      if (typeof id !== 'string')
-        throw new FleetgraphError('BAD_USER_INPUT', `A reference to a ${type} needs an "id" that is text.`, {
-          field: 'id',
-        });
-      return load(context, id);
-    };
   return {
     DateTime: scalar('DateTime'),
     JSON: scalar('JSON'),
@@ -79,7 +65,7 @@ export function createResolvers(options: { sql: Sql; mutations: RegistryMutation
     },
 
     Device: {
-      __resolveReference: reference('Device', ({ devices }, id) => devices.load(id)),
+      __resolveReference: ({ id }: { id: string }, { devices }: DeviceContext) => devices.load(id),
       labels: ({ labels }: Device) =>
         Object.entries(labels)
           .map(([key, value]) => ({ key, value }))
@@ -99,7 +85,7 @@ export function createResolvers(options: { sql: Sql; mutations: RegistryMutation
     },
 
     DeviceType: {
-      __resolveReference: reference('DeviceType', ({ types }, id) => types.load(id)),
+      __resolveReference: ({ id }: { id: string }, { types }: DeviceContext) => types.load(id),
     },
 
     DeviceConnection: {

@@ -34,8 +34,8 @@ export interface BridgeWorld extends AsyncDisposable {
   /** Port of the embedded broker. */
   mqttPort(): number;
   readonly metrics: Registry;
-  /** Stops the bridge and starts another on the same database. */
-  restart(): Promise<void>;
+  /** Stops the bridge and starts another on the same database, with other settings if there are any. */
+  restart(changed?: Readonly<Record<string, string>>): Promise<void>;
   device(id: string, more?: Partial<TestDevice>): TestDevice;
   /** Resolves when the device is let in. `prepare` gets the client before anything can arrive. */
   connect(device: TestDevice, options?: IClientOptions, prepare?: (client: MqttClient) => void): Promise<MqttClient>;
@@ -52,16 +52,24 @@ export async function createBridgeWorld(settings: Readonly<Record<string, string
   const bus = createPostgresBus({
     ...{ pool: database.pool, databaseUrl: database.url, log: silentLog, metrics: new Registry(), leaseTtlMs: 1_000 },
   });
-  const config = readConfig({ NODE_ENV: 'test', BRIDGE_PORT: '0', MQTT_PORT: '0', BUS_PARTITIONS: '2', ...settings });
-  await bus.ensureTopics(topicOptions(config.bus));
+  const configWith = (changed: Readonly<Record<string, string>>) =>
+    readConfig({
+      NODE_ENV: 'test',
+      BRIDGE_PORT: '0',
+      MQTT_PORT: '0',
+      BUS_PARTITIONS: '2',
+      ...settings,
+      ...changed,
+    });
+  await bus.ensureTopics(topicOptions(configWith({}).bus));
   const issuer = await createTestIssuer();
   const devices = new Map<string, TestDevice>();
   const clients: MqttClient[] = [];
-  const start = async () => {
+  const start = async (changed: Readonly<Record<string, string>> = {}) => {
     const metrics = new Registry();
     const bridge = createBridgeRole({
       ...{
-        config,
+        config: configWith(changed),
         log: silentLog,
         metrics,
         pool: database.pool,
@@ -120,9 +128,9 @@ export async function createBridgeWorld(settings: Readonly<Record<string, string
     async eventsOf<T extends EventType>(type: T) {
       return (await world.events()).filter((event): event is Extract<Event, { type: T }> => event.type === type);
     },
-    async restart() {
+    async restart(changed) {
       await running.bridge.stop();
-      running = await start();
+      running = await start(changed);
     },
     device(id, more = {}) {
       const device = {

@@ -77,7 +77,7 @@ const clients: readonly {
 ];
 
 test.each(clients)(
-  '$name: snapshot, live, and resumed after a bad token, a cut and a client that was too slow; what can not be mended is told',
+  '$name: snapshot, live, and resumed after a bad token, a cut and an error that passes; what can not be mended is told',
   async ({ file, link }) => {
     const example = (await import(pathToFileURL(join(folder, file)).href)) as Example;
     const [query = ''] = fencedBlocks(manual, 'graphql');
@@ -107,7 +107,7 @@ test.each(clients)(
       await eventually(() => expect(shown).toEqual(seen(1, 2, 3)));
 
       present = update(4);
-      live.open.at(-1)?.end(new FleetgraphError('LAGGED', 'Too slow.'));
+      live.open.at(-1)?.end(new FleetgraphError('RATE_LIMITED', 'Too much at once.'));
       await eventually(() => expect(shown).toEqual(seen(1, 2, 3, 4)));
       expect(begunBehind).toEqual([null, 'cursor-2', 'cursor-3']);
 

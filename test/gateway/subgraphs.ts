@@ -94,12 +94,15 @@ export async function startSubgraphs(
         __resolveReference: ({ id }: { id: string }, context: RequestContext) => find(id, context),
         type: () => ({ id: 'generic', name: 'Generic', description: null, metrics: [] }),
       },
+      DeviceType: { __resolveReference: ({ id }: { id: string }) => ({ id }) },
     },
     actions: {
       Query: {
         command: (_root: unknown, { id }: { id: string }) => ({ id, name: 'setpoint', device: { id: 'boiler' } }),
       },
       Command: { __resolveReference: ({ id }: { id: string }) => ({ id, name: 'setpoint' }) },
+      Rule: { __resolveReference: ({ id }: { id: string }) => ({ id }) },
+      Alert: { __resolveReference: ({ id }: { id: string }) => ({ id }) },
       Device: {
         __resolveReference: ({ id }: { id: string }) => ({ id }),
         commands: ({ id }: { id: string }) => ({

@@ -3,11 +3,13 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { connectionSettings } from '../../platform/database/connection-settings.js';
 import { migrate } from '../../platform/database/migrate.js';
 import { isTransientDatabaseError } from '../../platform/database/transient.js';
 import { messageOf } from '../../platform/errors.js';
 import { migrationTroubles, missingSql } from '../../prisma/schema-engine.js';
 import { createDatabase, type TestDatabase } from '../world/database.js';
+import { eventually } from '../world/eventually.js';
 
 let database: TestDatabase;
 let directory: string;
@@ -90,4 +92,30 @@ test('a migration that fails leaves nothing of itself and stops every later star
   await expect(migrate(fresh.url, directory)).rejects.toThrow('no_such_function');
   expect((await fresh.pool.query(`SELECT to_regclass('public.half') AS found`)).rows).toEqual([{ found: null }]);
   await expect(migrate(fresh.url, directory)).rejects.toThrow('Migration 1_first failed before');
+});
+
+test('a migration takes as long as it takes', { timeout: 90_000 }, async () => {
+  await using fresh = await createDatabase();
+  await fresh.pool.query('DROP TABLE public._prisma_migrations');
+  const seconds = connectionSettings.query_timeout / 1_000 + 1;
+  await writeMigration('1_first', `CREATE TABLE public.slow (id int); SELECT pg_sleep(${seconds});`);
+  expect(await migrate(fresh.url, directory)).toEqual(['1_first']);
+  expect(await migrate(fresh.url, directory)).toEqual([]);
+});
+
+test('a migration whose connection breaks is applied by the next start', async () => {
+  await using fresh = await createDatabase();
+  await fresh.pool.query('DROP TABLE public._prisma_migrations');
+  await writeMigration('1_first', 'CREATE TABLE public.cut (id int); SELECT pg_sleep(60);');
+  const cut = migrate(fresh.url, directory).catch((error: unknown) => error);
+  await eventually(async () => {
+    const { rows } = await fresh.pool.query<{ ended: boolean }>(
+      `SELECT pg_terminate_backend(pid) AS ended FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event = 'PgSleep'`,
+    );
+    expect(rows).toEqual([{ ended: true }]);
+  });
+  expect(isTransientDatabaseError(await cut)).toBe(true);
+  await writeMigration('1_first', 'CREATE TABLE public.cut (id int);');
+  expect(await migrate(fresh.url, directory)).toEqual(['1_first']);
 });

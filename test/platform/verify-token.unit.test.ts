@@ -1,5 +1,6 @@
 import { base64url, exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
 import { beforeAll, expect, test, vi } from 'vitest';
+import { authorityOf } from '../../platform/identity/identity.js';
 import { bearerToken, createTokenVerifier } from '../../platform/identity/verify-token.js';
 import { createTestIssuer, type TestIssuer } from '../world/identity.js';
 
@@ -29,6 +30,23 @@ test('a token whose payload was changed is refused', async () => {
   const claims = JSON.parse(Buffer.from(payload ?? '', 'base64url').toString()) as object;
   const forged = base64url.encode(JSON.stringify({ ...claims, tenant: 'other' }));
   await expect(world.verifyToken(`${header ?? ''}.${forged}.${signature ?? ''}`)).rejects.toThrow(unauthenticated);
+});
+
+test('callers are told apart by all that their tokens say, but not by the token, where subgraphs may look at it', async () => {
+  const { privateKey, publicKey } = await generateKeyPair('ES256');
+  const names = { issuer: 'https://issuer.test', audience: 'fleetgraph' };
+  const tokenWith = (more: Record<string, unknown>) =>
+    new SignJWT(claims(more)).setProtectedHeader({ alg: 'ES256' }).sign(privateKey);
+  const authorities = async (distinguishesCallers: boolean, ...all: Record<string, unknown>[]) => {
+    const verify = createTokenVerifier({ keys: async () => publicKey, ...names, distinguishesCallers });
+    const identities = await Promise.all(all.map(async (more) => verify(await tokenWith(more))));
+    return new Set(identities.map(authorityOf)).size;
+  };
+  const later = { exp: Math.floor(Date.now() / 1_000) + 999, iat: 5, nbf: 6, jti: 'another' };
+  expect(await authorities(true, {}, later)).toBe(1);
+  const others = [{}, { sub: 'y' }, { ward: 7 }, { ward: 8 }, { roles: { admin: true } }];
+  expect(await authorities(true, ...others)).toBe(others.length);
+  expect(await authorities(false, ...others)).toBe(1);
 });
 
 /** A token as a stranger would make it, with the claims of a good one. */

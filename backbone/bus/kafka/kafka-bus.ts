@@ -128,6 +128,7 @@ export function createKafkaBus(options: KafkaBusOptions): EventBus {
 
   return {
     ensureTopics: (wanted) => topics.create(wanted),
+    partitionsOf,
     async publish(topic, records) {
       refuseIfClosed();
       const partitions = await partitionsOf(topic);

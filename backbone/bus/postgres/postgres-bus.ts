@@ -136,6 +136,7 @@ export function createPostgresBus(options: PostgresBusOptions): EventBus {
 
   return {
     ensureTopics: (topics) => createTopics(statements, topics),
+    partitionsOf,
     async publish(topic, records) {
       refuseIfClosed();
       const partitions = await partitionsOf(topic);

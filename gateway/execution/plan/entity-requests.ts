@@ -45,23 +45,24 @@ export function askForEntities(
 function openBatch(run: Run, question: Question, variables: string, table: Table): EntityBatch {
   const texts: string[] = [];
   const typenames: unknown[] = [];
-  const answer = Promise.resolve().then(() => {
+  const close = (): void => {
     table.open = undefined;
     // After a write the same question has another answer.
     if (!run.isReadOnly) table.slots.clear();
-    return fetchBatch(run, question, { texts, typenames }, variables);
-  });
-  // Whoever waits for several of them is told of each in its turn.
-  answer.catch(() => undefined);
-  return { texts, typenames, answer };
+  };
+  return { texts, typenames, answer: fetchBatch(run, question, { texts, typenames }, variables, close) };
 }
 
+/** @param close is called when nothing more is added to the batch: after what runs now */
 async function fetchBatch(
   { tape, context, signal, cachePolicy }: Run,
   { subgraph, operation, readerFor, rewriteOutput }: Question,
   { texts, typenames }: Pick<EntityBatch, 'texts' | 'typenames'>,
   variables: string,
+  close: () => void,
 ): Promise<EntityAnswer> {
+  await Promise.resolve();
+  close();
   const reader = readerFor(tape);
   const request = { operation, variables, representations: texts, context, signal, reader };
   const { data, errors, cacheControl } = await subgraph.fetch(request);

@@ -209,7 +209,10 @@ async function fetchEntities(
 ): Promise<void> {
   const slots = askForEntities(run, fetch.question, representations, variablesOf(fetch, run, contextValues), fetch);
   const { places } = representations;
-  for (const batch of new Set(slots.map((slot) => slot.batch))) {
+  const batches = batchesOf(slots);
+  // They are awaited one after the other: one that fails meanwhile has a listener.
+  if (batches.length > 1) for (const { answer } of batches) answer.catch(() => undefined);
+  for (const batch of batches) {
     try {
       const { entities: given, errors } = await batch.answer;
       if (errors.length > 0) {
@@ -233,6 +236,12 @@ async function fetchEntities(
       run.failures.push(failureOfFetch(error, describe(fetch), [...asked.values()].flat()));
     }
   }
+}
+
+function batchesOf(slots: readonly Slot[]): EntityBatch[] {
+  const batches: EntityBatch[] = [];
+  for (const { batch } of slots) if (!batches.includes(batch)) batches.push(batch);
+  return batches;
 }
 
 /**

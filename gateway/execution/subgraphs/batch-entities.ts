@@ -1,8 +1,9 @@
 /**
  * Entities that several executions need in one turn of the event loop, fetched together: an event of each of a thousand devices
- * is one request for a thousand names. Fetches are put together when they ask the same subgraph for the same fields with the
- * authority of the same tenant and scopes; an entity that several of them name is asked for once.
+ * is one request for a thousand names. Fetches are put together when they ask the same subgraph for the same fields, for callers
+ * whom it answers alike (`authorityOf`); an entity that several of them name is asked for once.
  */
+import { authorityOf } from '../../../platform/identity/identity.js';
 import type { GatewayContext } from '../../request-context.js';
 import { copyOf } from '../json.js';
 import type { SubgraphError } from './subgraph-error.js';
@@ -45,7 +46,7 @@ function batchedSubgraph(subgraph: Subgraph): Subgraph {
       const { representations, operation, variables, context } = request;
       if (!representations) return subgraph.fetch(request);
       return new Promise((resolve, reject) => {
-        const key = JSON.stringify([operation.query, variables, authorityOf(context)]);
+        const key = JSON.stringify([operation.query, variables, callerOf(context)]);
         const group = waiting.get(key);
         const entry: Waiting = { request, representations, resolve, reject };
         if (waiting.size === 0) setImmediate(flush);
@@ -56,8 +57,8 @@ function batchedSubgraph(subgraph: Subgraph): Subgraph {
   };
 }
 
-function authorityOf({ identity, forwarded }: GatewayContext): unknown {
-  return identity ? [identity.tenant, [...identity.scopes].sort()] : forwarded;
+function callerOf({ identity, forwarded }: GatewayContext): unknown {
+  return identity ? [identity.tenant, authorityOf(identity)] : forwarded;
 }
 
 function partsOf(group: readonly Waiting[]): Waiting[][] {

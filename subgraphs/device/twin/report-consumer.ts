@@ -7,6 +7,7 @@ import { createConsumer, type DeliveredEvent } from '../../../backbone/consumer/
 import type { Event } from '../../../backbone/events/envelope.js';
 import { append } from '../../../backbone/store/event-store.js';
 import type { JsonObject } from '../../../platform/database/storable.js';
+import { FleetgraphError } from '../../../platform/errors.js';
 import { inTransaction } from '../../../platform/database/sql.js';
 import type { Role } from '../../../platform/lifecycle/role.js';
 import type { Logger } from '../../../platform/observability/logger.js';
@@ -27,7 +28,7 @@ export function createReportConsumer(options: {
     const { tenant, data } = report;
     const reported = data.reported as JsonObject;
     const fault = stateFault(reported);
-    if (fault !== undefined) throw new Error(`The reported state ${fault}.`);
+    if (fault !== undefined) throw new FleetgraphError('BAD_USER_INPUT', `The reported state ${fault}.`);
     const at = new Date(data.at);
     await inTransaction(options.pool, async (sql) => {
       const device = await lockDevice(sql, tenant, data.deviceId);

@@ -74,7 +74,7 @@ export function createBoundedChanges(max: number): PendingChanges {
       if (signal.aborted) return undefined;
       if (overflowed)
         throw new FleetgraphError(
-          'UNAVAILABLE',
+          'LAGGED',
           `You read more slowly than things happen: more than ${max} payloads were waiting. Subscribe again with the last "cursor" you got as "since"; nothing is lost.`,
         );
       const change = queue[start];

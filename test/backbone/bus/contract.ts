@@ -243,6 +243,7 @@ export function describeEventBusContract(name: string, makeWorld: () => Promise<
           ),
         );
         const [other] = others;
+        expect(await other.partitionsOf(topic)).toBe(2);
         await other.publish(
           topic,
           Array.from({ length: 30 }, (_, index) => record(`k${index}`, '1')),

@@ -1,5 +1,6 @@
 /** The consumer runtime: what blocks, what is poison, what is skipped, and what a stop leaves behind. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { createPool } from '../../../platform/database/pool.js';
 import { FleetgraphError } from '../../../platform/errors.js';
 import { silentLog } from '../../world/database.js';
@@ -66,6 +67,31 @@ describe.each(backbones)('a consumer on %s', (backbone) => {
     expect(await world.metrics.metrics()).toContain(
       'fleetgraph_consumer_events_total{consumer="consumer",result="dead_lettered"} 1',
     );
+  });
+
+  test.each<[string, () => Promise<never> | never]>([
+    [
+      'has a value that is too large',
+      () => {
+        throw new FleetgraphError('BAD_USER_INPUT', 'The state is 70000 bytes of JSON.');
+      },
+    ],
+    ['has a value that the database can not store', () => world.database.pool.query("SELECT '12x'::int") as never],
+    ['is not of its schema', () => z.string().parse(12) as never],
+  ])('an event that %s is a dead letter at once: no other waits for it', async (_what, fail) => {
+    const taken: string[] = [];
+    await world.publish(...['a', 'poison', 'b', 'poison', 'c'].map(named));
+    await world.consume({
+      retryDelaysMs: [0, 3_600_000],
+      async handle(events) {
+        for (const { event } of events) {
+          if (nameOf(event) === 'poison') await fail();
+          if (!taken.includes(nameOf(event))) taken.push(nameOf(event));
+        }
+      },
+    });
+    await eventually(() => expect(taken).toEqual(['a', 'b', 'c']));
+    await eventually(async () => expect((await world.deadLetters()).map(({ attempts }) => attempts)).toEqual([1, 1]));
   });
 
   test('an event that fails once is handled at the next try and is no dead letter', async () => {

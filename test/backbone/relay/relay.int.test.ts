@@ -1,10 +1,10 @@
 /** One relay on one database: it catches up, wakes at once, stops clean, and goes on after its session is lost. */
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { relayLag } from '../../../backbone/relay/cursor.js';
+import { maxCountedLag, relayLag } from '../../../backbone/relay/cursor.js';
 import { createRelayWaker } from '../../../backbone/store/wake-relay.js';
 import { inTransaction, only, sqlOf } from '../../../platform/database/sql.js';
-import { silentLog } from '../../world/database.js';
+import { createDatabase, silentLog } from '../../world/database.js';
 import { startTcpGate } from '../../world/cluster/tcp-gate.js';
 import { eventually } from '../../world/eventually.js';
 import { appendNamed, createRelayWorld, type RelayWorld } from './relay-world.js';
@@ -94,6 +94,19 @@ test('a leader whose session is ended by the server leads again, and loses nothi
   await eventually(() =>
     expect([...new Set(names())]).toEqual(Array.from({ length: 20 }, (_unused, index) => `session ${index}`)),
   );
+});
+
+test('lag is counted up to a bound, and read from the cursor on, however long the bus was away', async () => {
+  await using database = await createDatabase();
+  const { pool } = database;
+  await pool.query(
+    `INSERT INTO events.events (stream, revision, id, type, source, subject, tenant, time, data)
+     SELECT 'many', n, gen_random_uuid(), 'io.fleetgraph.device.registered.v1', '/test', 'many', 'acme', now(), '{}'
+     FROM generate_series(1, $1::int) n`,
+    [maxCountedLag + 50],
+  );
+  await pool.query('ANALYZE events.events');
+  expect(await relayLag(sqlOf(pool), 'events')).toMatchObject({ events: maxCountedLag });
 });
 
 test('lag is counted while nothing is published, and gone after', async () => {

@@ -1,5 +1,6 @@
 /** What the bus hears of who is connected: every change with its session, so that late news can be told. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { topics } from '../../../backbone/bus/topics.js';
 import { eventually } from '../../world/eventually.js';
 import { createBridgeWorld, topicOf, type BridgeWorld } from '../bridge-world.js';
 
@@ -110,6 +111,19 @@ test('a device that says it is offline, or nonsense, is heard or refused', async
   );
   expect(await world.metric('fleetgraph_bridge_rejected_messages_total', { reason: 'malformed_json' })).toBe(1);
   expect(await world.metric('fleetgraph_bridge_rejected_messages_total', { reason: 'wrong_shape' })).toBe(1);
+});
+
+test.each(['1', '8'])('a start resets each partition that there is, also with BUS_PARTITIONS %s', async (wanted) => {
+  await world.restart({ BUS_PARTITIONS: wanted });
+  const { rows } = await world.database.pool.query<{ resets: bigint }>(
+    `SELECT p.partition, count(r.key) FILTER (WHERE r.value LIKE '%presence.reset%') AS resets
+       FROM bus.partitions p LEFT JOIN bus.records r USING (topic, partition)
+      WHERE p.topic = $1 GROUP BY 1 ORDER BY 1`,
+    [topics.signals],
+  );
+  const [first, second, ...others] = rows.map(({ resets }) => resets);
+  expect(others).toEqual([]);
+  expect(first).toBe(second);
 });
 
 test('a stop says of each connected device that it is offline; a start says so of all, in every partition', async () => {

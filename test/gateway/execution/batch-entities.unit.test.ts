@@ -59,6 +59,21 @@ test('other fields, another tenant, another turn, and what is no entity fetch go
   expect(asked.sort()).toEqual([[], ['a'], ['b'], ['c'], ['d']]);
 });
 
+test.each([
+  ['scopes that are none of ours', { claims: { scopes: new Set(['device:read', 'ward:7']), policies: new Set() } }],
+  ['policies', { claims: { scopes: new Set(['device:read']), policies: new Set(['on-call']) } }],
+  ['claims that the gateway does not know', { claimsDigest: 'of another' }],
+])('callers with other %s go apart', async (_what, more) => {
+  const { asked, batched } = world(named);
+  const plain = request([device('a')]);
+  const other = request([device('b')]);
+  await Promise.all([
+    batched.fetch(plain),
+    batched.fetch({ ...other, context: { ...other.context, identity: { ...identity('acme'), ...more } as never } }),
+  ]);
+  expect(asked.sort()).toEqual([['a'], ['b']]);
+});
+
 test('an error of an entity comes to those who asked for it, at its place; one of the request to all', async () => {
   const { batched } = world((ids) => ({
     data: { _entities: ids.map((id) => (id === 'b' ? null : { name: id })) },

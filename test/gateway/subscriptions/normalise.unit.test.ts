@@ -67,6 +67,7 @@ test('whoever may see the same shares, whatever else the token says; nobody else
   expect(keyOf(base, {}, identity('acme', 'bob', ...scopes))).toBe(keyOf(base));
   expect(keyOf(base, {}, identity('rival', 'ann', ...scopes))).not.toBe(keyOf(base));
   expect(keyOf(base, {}, identity('acme', 'ann', 'telemetry:read'))).not.toBe(keyOf(base));
+  expect(keyOf(base, {}, { ...someone, claimsDigest: 'of other claims' })).not.toBe(keyOf(base));
 });
 
 test('what is selected, its aliases and directives make a difference', () => {

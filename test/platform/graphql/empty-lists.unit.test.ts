@@ -48,13 +48,14 @@ const declarations = {
 
 function schemaOf(subgraph: string): GraphQLSchema {
   const sdl = readFileSync(new URL(`../../../subgraphs/${subgraph}/schema.graphql`, import.meta.url), 'utf8');
-  const subscriptions = parse(sdl).definitions.flatMap((definition) =>
-    definition.kind === Kind.OBJECT_TYPE_DEFINITION && definition.name.value === 'Subscription'
-      ? (definition.fields ?? []).map(({ name }) => [name.value, { subscribe: () => 'begun' }] as const)
-      : [],
-  );
-  const resolvers: Resolvers = subscriptions.length === 0 ? {} : { Subscription: Object.fromEntries(subscriptions) };
-  return createSubgraphSchema(sdl, resolvers);
+  const types = parse(sdl).definitions.filter((definition) => definition.kind === Kind.OBJECT_TYPE_DEFINITION);
+  const resolvers = types.flatMap(({ name: { value: type }, directives, fields }): [string, unknown][] => {
+    if (type === 'Subscription')
+      return [[type, Object.fromEntries((fields ?? []).map(({ name }) => [name.value, { subscribe: () => 'begun' }]))]];
+    const isEntity = directives?.some(({ name }) => name.value === 'referenceScopes');
+    return isEntity ? [[type, { __resolveReference: () => null }]] : [];
+  });
+  return createSubgraphSchema(sdl, Object.fromEntries(resolvers) as Resolvers);
 }
 
 /** What becomes of a call with these arguments: an error, or nothing. */

@@ -64,11 +64,11 @@ test('bounded: gives everything in order while at most `max` wait', async () => 
   expect(pending.overflowed()).toBe(false);
 });
 
-test('bounded: one too many throws all away and ends with UNAVAILABLE, until it is reset', async () => {
+test('bounded: one too many throws all away and ends with LAGGED, until it is reset', async () => {
   const pending = createBoundedChanges(2);
   for (const seq of [1, 2, 3]) pending.push(deviceChange(seq));
   expect(pending.overflowed()).toBe(true);
-  await expect(pending.take(never)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await expect(pending.take(never)).rejects.toMatchObject({ code: 'LAGGED' });
   pending.reset();
   pending.push(deviceChange(4));
   expect((await pending.take(never))?.seq).toBe(4n);

@@ -130,7 +130,7 @@ test('a client of a stream of facts that falls too far behind gets an error, and
     (async () => {
       for await (const _ of stream);
     })(),
-  ).rejects.toMatchObject({ code: 'UNAVAILABLE', message: expect.stringMatching(/cursor/) as string });
+  ).rejects.toMatchObject({ code: 'LAGGED', message: expect.stringMatching(/cursor/) as string });
   const resumed = eventStream(live, tenant, { since: value.cursor }).follow();
   const ids: string[] = [value.event.id];
   const { rows } = await side.database.pool.query<{ id: string }>(
