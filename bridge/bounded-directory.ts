@@ -13,12 +13,20 @@ export function createBoundedDirectory(
   const { deadlineMs = 10_000, maxOpen = 10_000 } = options;
   let open = 0;
 
+  /** Counted until it has ended, not until its deadline: what is stuck is still there. */
+  const counted = async <T>(question: () => Promise<T>): Promise<T> => {
+    open += 1;
+    try {
+      return await question();
+    } finally {
+      open -= 1;
+    }
+  };
+
   const ask = async <T>(question: () => Promise<T>): Promise<T> => {
     if (open >= maxOpen)
       throw new FleetgraphError('UNAVAILABLE', 'Too many devices are being checked. Try again later.');
-    open += 1;
-    // Open until it has ended, not until its deadline: what is stuck is still there.
-    const answer = question().finally(() => (open -= 1));
+    const answer = counted(question);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(

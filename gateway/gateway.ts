@@ -34,10 +34,11 @@ import { withoutSuggestions } from './guards/suggestions.js';
 import { createContext, credentialsIn } from './request-context.js';
 import { awaitSubgraphs, type SubgraphsAwaited } from './supergraph/await-subgraphs.js';
 import { fixedSupergraph, type SupergraphSource } from './supergraph/supergraph-source.js';
+import { createPlanning, stallMs } from './supergraph/planning/planning.js';
 import { createRunningSupergraph } from './supergraph/running-supergraph.js';
 import { createSupergraphUpdates } from './supergraph/supergraph-updates.js';
 import { createSubscriptionEngine } from './subscriptions/engine.js';
-import { planSubscription } from './subscriptions/plan.js';
+import { planSubscriptionWith } from './subscriptions/plan.js';
 import { presentError } from './present-error.js';
 import { createUpstreams } from './subscriptions/upstream.js';
 import { addGraphQLRoute } from './transports/http.js';
@@ -91,6 +92,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
   let httpStreams: HttpStreams | undefined;
   let closeUpstreams: (() => Promise<void>) | undefined;
   let closeSubgraphs: (() => Promise<void>) | undefined;
+  let closePlanning: (() => Promise<void>) | undefined;
   let awaited: SubgraphsAwaited | undefined;
   let port: number | undefined;
   let draining = false;
@@ -98,7 +100,7 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
   const updates = createSupergraphUpdates({ log, metrics });
   const running = createRunningSupergraph({
     ...{ log, updates, verifiesTokens: verifyToken !== undefined, subgraphs: options.subgraphs },
-    planningTimeoutMs: config.graph.planningTimeoutMs,
+    planningTimeoutMs: Math.min(config.graph.planningTimeoutMs, stallMs),
   });
   const { urls, current } = running;
   /** A gateway with an old supergraph still answers, so it stays ready. */
@@ -161,8 +163,14 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       });
       const knownOperations =
         graph.persistedOperations === undefined ? undefined : await readKnownOperations(graph.persistedOperations);
+      const planning = createPlanning({ timeoutMs: graph.planningTimeoutMs, log });
+      closePlanning = () => planning.close();
       const operations = createOperations({
-        ...{ supergraph: current, prepare: executor.prepare.bind(executor), planSubscription, metrics },
+        supergraph: current,
+        prepare: (document, name, supergraph = current(), ...caller) =>
+          executor.prepareWith(planning.plan, document, name, supergraph, ...caller),
+        planSubscription: (...operation) => planSubscriptionWith(planning.plan, ...operation),
+        metrics,
         guards: createGuards(graph, knownOperations),
         overrideLabels: graph.overrides.labels,
       });
@@ -238,12 +246,13 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       const timer = setTimeout(() => server?.closeAllConnections(), closeTimeoutMs);
       await app?.close();
       clearTimeout(timer);
-      await Promise.all([closeUpstreams?.(), closeSubgraphs?.()]);
+      await Promise.all([closeUpstreams?.(), closeSubgraphs?.(), closePlanning?.()]);
       webSocket = undefined;
       httpStreams = undefined;
       app = undefined;
       closeUpstreams = undefined;
       closeSubgraphs = undefined;
+      closePlanning = undefined;
     },
   };
 }

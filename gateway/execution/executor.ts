@@ -17,7 +17,8 @@ import {
 import { FleetgraphError, messageOf } from '../../platform/errors.js';
 import { exactJson } from '../../platform/json/exact-json.js';
 import type { GatewayContext } from '../request-context.js';
-import { planOperation } from '../supergraph/plan-operation.js';
+import { planOperation, type PlannedOperation } from '../supergraph/plan-operation.js';
+import type { PlanOperation } from '../supergraph/planning/planning.js';
 import { clientNames } from '../supergraph/separate-names.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { presentError, type FormatError } from '../present-error.js';
@@ -50,6 +51,15 @@ export interface Executor {
     restriction?: Restriction,
     overrides?: readonly string[],
   ): PreparedOperation;
+  /** The same with a plan that may take its time. Rejects, or throws, as `plan` does. */
+  prepareWith(
+    plan: PlanOperation,
+    document: DocumentNode,
+    operationName: string | undefined,
+    supergraph: Supergraph,
+    restriction?: Restriction,
+    overrides?: readonly string[],
+  ): PreparedOperation | Promise<PreparedOperation>;
   /** Never rejects but with what `signal` was aborted with. */
   execute(operation: PreparedOperation, request: ExecutionRequest): Promise<ExecutionOutcome>;
 }
@@ -162,29 +172,55 @@ export function createExecutor(options: ExecutorOptions): Executor {
     );
   };
 
+  /** What the operation is, apart from its plan. */
+  interface Preparation {
+    readonly document: DocumentNode;
+    readonly operation: OperationDefinitionNode;
+    readonly supergraph: Supergraph;
+    readonly restriction: Restriction | undefined;
+  }
+  const preparationOf = (
+    document: DocumentNode,
+    operationName: string | undefined,
+    supergraph: Supergraph,
+    restriction: Restriction | undefined,
+  ): Preparation => {
+    const operation = getOperationAST(document, operationName);
+    if (!operation) throw new FleetgraphError('BAD_USER_INPUT', 'The document has no operation of that name.');
+    refuseUnsupported(document, operation);
+    return { document, operation, supergraph, restriction };
+  };
+  const compile = (
+    { document, operation, supergraph, restriction }: Preparation,
+    { queryPlan, dataNames }: PlannedOperation,
+  ): PreparedOperation => {
+    const { apiSchema, supergraphSchema } = supergraph;
+    const { node } = queryPlan;
+    if (node?.kind === 'Subscription')
+      throw new FleetgraphError('BAD_USER_INPUT', 'A subscription needs a transport that can stream.');
+    prepared += 1;
+    return {
+      number: prepared,
+      ...{ operation, supergraph, queryPlan },
+      coerce: compileCoercion(apiSchema, document, operation),
+      step: compilePlan(node, { schema: supergraphSchema, subgraphs, clientNames: clientNames(dataNames) }),
+      respond: compileResponse(apiSchema, document, operation, restriction?.denials, dataNames),
+    };
+  };
+
   return {
     prepare(document, operationName, supergraph = options.supergraph(), restriction, overrides) {
-      const operation = getOperationAST(document, operationName);
-      if (!operation) throw new FleetgraphError('BAD_USER_INPUT', 'The document has no operation of that name.');
-      refuseUnsupported(document, operation);
-      const { apiSchema, supergraphSchema } = supergraph;
-      const { queryPlan, dataNames } = planOperation(
-        supergraph,
-        restriction?.allowed ?? document,
-        operationName,
-        overrides,
-      );
-      const { node } = queryPlan;
-      if (node?.kind === 'Subscription')
-        throw new FleetgraphError('BAD_USER_INPUT', 'A subscription needs a transport that can stream.');
-      prepared += 1;
-      return {
-        number: prepared,
-        ...{ operation, supergraph, queryPlan },
-        coerce: compileCoercion(apiSchema, document, operation),
-        step: compilePlan(node, { schema: supergraphSchema, subgraphs, clientNames: clientNames(dataNames) }),
-        respond: compileResponse(apiSchema, document, operation, restriction?.denials, dataNames),
-      };
+      const preparation = preparationOf(document, operationName, supergraph, restriction);
+      const allowed = restriction?.allowed ?? document;
+      return compile(preparation, planOperation(supergraph, allowed, operationName, overrides));
+    },
+
+    prepareWith(plan, document, operationName, supergraph, restriction, overrides) {
+      const preparation = preparationOf(document, operationName, supergraph, restriction);
+      const planned = plan(supergraph, restriction?.allowed ?? document, operationName, overrides);
+      return planned instanceof Promise
+        ? planned.then((made) => compile(preparation, made))
+        : compile(preparation, planned);
     },
 
     async execute(made, request) {

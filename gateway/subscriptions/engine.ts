@@ -67,7 +67,7 @@ export type Readmit = (stream: {
   readonly variables: Readonly<Record<string, unknown>>;
   readonly identity: GatewayContext['identity'];
   readonly choice: OverrideChoice | undefined;
-}) => SubscriptionPlan;
+}) => SubscriptionPlan | Promise<SubscriptionPlan>;
 
 export interface SubscriptionEngineOptions {
   readonly supergraph: () => Supergraph;
@@ -152,20 +152,21 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
       await new Promise((resolve) => setImmediate(resolve));
       if (options.supergraph() !== supergraph) return;
       try {
-        readmit(stream);
+        await readmit(stream);
       } catch (error) {
         stream.fail(error);
       }
     }
   };
 
-  const readmit = (stream: SharedStream): void => {
+  const readmit = async (stream: SharedStream): Promise<void> => {
     const { plan, variables } = stream.identity;
     if (plan.supergraph === options.supergraph()) return;
     const operationName = plan.operation.name?.value;
     const { identity } = stream.context ?? {};
     const choice = stream.context;
-    stream.adopt(options.readmit({ document: plan.document, operationName, variables, identity, choice }));
+    const next = await options.readmit({ document: plan.document, operationName, variables, identity, choice });
+    if (streams.get(stream.identity.key) === stream) stream.adopt(next);
   };
 
   return {

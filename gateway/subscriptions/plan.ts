@@ -17,7 +17,8 @@ import { FleetgraphError } from '../../platform/errors.js';
 import { refuseUnsupported } from '../execution/refuse-unsupported.js';
 import type { Restriction } from '../execution/restriction.js';
 import { compileCoercion, type CoerceVariables } from '../execution/variables/coerce-variables.js';
-import { planOperation } from '../supergraph/plan-operation.js';
+import { planOperation, type PlannedOperation } from '../supergraph/plan-operation.js';
+import type { PlanOperation } from '../supergraph/planning/planning.js';
 import type { SeparateNames } from '../supergraph/separate-names.js';
 import type { Supergraph } from '../supergraph/supergraph.js';
 import { operationOf, wholeEvent } from './whole-event.js';
@@ -67,16 +68,45 @@ export function planSubscription(
   restriction?: Restriction,
   overrides: readonly string[] = [],
 ): SubscriptionPlan {
+  const client = plannableSubscription(document, operationName);
+  const planned = planOperation(supergraph, restriction?.allowed ?? document, operationName, overrides);
+  return compilePlan({ document, client, supergraph, restriction, overrides }, planned);
+}
+
+/** The same with a plan that may take its time. Rejects, or throws, as `plan` does. */
+export function planSubscriptionWith(
+  plan: PlanOperation,
+  document: DocumentNode,
+  operationName: string | undefined,
+  supergraph: Supergraph,
+  restriction?: Restriction,
+  overrides: readonly string[] = [],
+): SubscriptionPlan | Promise<SubscriptionPlan> {
+  const client = plannableSubscription(document, operationName);
+  const known = { document, client, supergraph, restriction, overrides };
+  const planned = plan(supergraph, restriction?.allowed ?? document, operationName, overrides);
+  return planned instanceof Promise ? planned.then((made) => compilePlan(known, made)) : compilePlan(known, planned);
+}
+
+function plannableSubscription(document: DocumentNode, operationName: string | undefined): OperationDefinitionNode {
   const client = getOperationAST(document, operationName);
   if (!client) throw new FleetgraphError('BAD_USER_INPUT', 'The document has no operation of that name.');
   refuseUnsupported(document, client);
   refuseConditionalRoot(client);
-  const { queryPlan, dataNames } = planOperation(
-    supergraph,
-    restriction?.allowed ?? document,
-    operationName,
-    overrides,
-  );
+  return client;
+}
+
+function compilePlan(
+  known: {
+    readonly document: DocumentNode;
+    readonly client: OperationDefinitionNode;
+    readonly supergraph: Supergraph;
+    readonly restriction: Restriction | undefined;
+    readonly overrides: readonly string[];
+  },
+  { queryPlan, dataNames }: PlannedOperation,
+): SubscriptionPlan {
+  const { document, client, supergraph, restriction, overrides } = known;
   const { node } = queryPlan;
   const [denial] = restriction?.denials.values() ?? [];
   if (node?.kind !== 'Subscription' && denial) throw new FleetgraphError(denial.code, denial.message);
@@ -104,7 +134,9 @@ export function planSubscription(
   };
 }
 
-export type PlanSubscription = typeof planSubscription;
+export type PlanSubscription = (
+  ...operation: Parameters<typeof planSubscription>
+) => SubscriptionPlan | Promise<SubscriptionPlan>;
 
 /** Clients with other labels follow another subgraph: they don't share a stream. */
 function withOverrides(normalised: NormalisedOperation, overrides: readonly string[]): NormalisedOperation {

@@ -12,7 +12,7 @@ import { separateRequiredArguments } from './required-arguments.js';
 import { resolvableKeysFirst } from './resolvable-keys.js';
 import { withoutRootTypeNames } from './root-types.js';
 import { whatFieldsNeed } from './what-fields-need.js';
-import { PlanningTimeout, withinPlanningTime } from './planning-deadline.js';
+import { PlanningTimeout, planningTimeoutError, withinPlanningTime } from './planning-deadline.js';
 import { keepObjects, namesOfPlanner, separateNames, type SeparateNames } from './separate-names.js';
 
 export interface Planner {
@@ -52,10 +52,7 @@ export function createPlanner(supergraph: DocumentNode, supportedFeatures: Set<s
       if (!(error instanceof PlanningTimeout)) throw error;
       // What it keeps between operations may be half written.
       planner = undefined;
-      throw new GraphQLError(
-        `The operation takes longer than ${timeoutMs} ms to plan. Ask for less at once, or for it in several operations.`,
-        { extensions: { code: 'BAD_USER_INPUT' }, originalError: error },
-      );
+      throw planningTimeoutError(error);
     }
   };
   const names = namesOfPlanner(required.document);

@@ -3,6 +3,7 @@
  * told from the text: a limit on its length does not help against what it does badly. So it is interrupted (`timeout` of node:vm, which
  * ends JavaScript wherever it is), at a cost of some hundredths of a millisecond.
  */
+import { GraphQLError } from 'graphql';
 import { createContext, Script } from 'node:vm';
 import { codeOf } from '../../platform/errors.js';
 
@@ -12,6 +13,14 @@ export class PlanningTimeout extends Error {
     super(`Planning took longer than ${timeoutMs} ms.`);
     this.name = 'PlanningTimeout';
   }
+}
+
+/** What the client of the operation is sent. */
+export function planningTimeoutError(cause: PlanningTimeout): GraphQLError {
+  return new GraphQLError(
+    `The operation takes longer than ${cause.timeoutMs} ms to plan. Ask for less at once, or for it in several operations.`,
+    { extensions: { code: 'BAD_USER_INPUT' }, originalError: cause },
+  );
 }
 
 const context = createContext({ work: undefined });

@@ -11,6 +11,8 @@ import { overrideLabels, type LabelsOfOperation } from './override-labels.js';
 import { createPlanner, type Planner } from './planner.js';
 
 export interface Supergraph {
+  /** What it was built from. */
+  readonly sdl: string;
   readonly planner: Planner;
   /** The whole supergraph, with the machinery of federation, as graphql-js schema. */
   readonly supergraphSchema: GraphQLSchema;
@@ -53,6 +55,7 @@ function build(supergraphSdl: string, planningTimeoutMs: number): Supergraph {
   const federatedApiSchema = federated.apiSchema();
   const supergraphSchema = federated.schema.toGraphQLJSSchema();
   return {
+    sdl: supergraphSdl,
     planner: createPlanner(document, features, planningTimeoutMs),
     subgraphUrls: new Map(federated.subgraphsMetadata().map(({ name, url }) => [name, url])),
     supergraphSchema,

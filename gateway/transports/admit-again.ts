@@ -9,7 +9,7 @@ import { textOf, type FindOperation } from './operations.js';
 /**
  * The plan of a subscription that was let in before, as its caller may run it now: the schema may be another, and so may the caller's token.
  * @param peekOperation looks an operation up without counting it as used
- * @throws FleetgraphError BAD_USER_INPUT, FORBIDDEN, UNAUTHENTICATED if it may not any more.
+ * @throws (or rejects with) FleetgraphError BAD_USER_INPUT, FORBIDDEN, UNAUTHENTICATED if it may not any more.
  */
 export function admitAgain(
   peekOperation: FindOperation,
@@ -20,7 +20,7 @@ export function admitAgain(
     readonly identity: Identity | undefined;
     readonly choice?: OverrideChoice | undefined;
   },
-): SubscriptionPlan {
+): SubscriptionPlan | Promise<SubscriptionPlan> {
   const found = peekOperation({ query: textOf(before.document), operationName: before.operationName });
   if (!('document' in found))
     throw new FleetgraphError(

@@ -57,7 +57,8 @@ export function createExecuteOnce(options: {
     signal?.addEventListener('abort', abort, { once: true });
     let timer: NodeJS.Timeout | undefined;
     try {
-      const prepared = operation.admit(context.identity, variables, context).prepared();
+      const planned = operation.admit(context.identity, variables, context).prepared();
+      const prepared = planned instanceof Promise ? await planned : planned;
       const outcome = await new Promise<ExecutionOutcome>((resolve, reject) => {
         timer = setTimeout(() => {
           reject(

@@ -8,6 +8,7 @@ import { pause } from '../../platform/lifecycle/wait.js';
 import type { Answer } from '../execution/response/answer.js';
 import type { GatewayMetrics } from '../gateway-metrics.js';
 import type { GatewayContext } from '../request-context.js';
+import type { SubscriptionPlan } from '../subscriptions/plan.js';
 import type { SubscriptionEngine } from '../subscriptions/engine.js';
 import { payloadOfText } from '../subscriptions/payload.js';
 import type { Refusals } from './http-refusal.js';
@@ -16,7 +17,7 @@ import type { KnownOperation } from './operations.js';
 
 export interface HttpStreams {
   /** Streams the results of a subscription. @throws FleetgraphError before the stream begins */
-  subscribe(reply: FastifyReply, format: StreamFormat, subscription: RequestedSubscription): void;
+  subscribe(reply: FastifyReply, format: StreamFormat, subscription: RequestedSubscription): Promise<void>;
   /**
    * Streams the one result of a query or mutation, or the error that `execute` rejects with.
    * @throws FleetgraphError before the stream begins
@@ -92,24 +93,33 @@ export function createHttpStreams(options: HttpStreamsOptions): HttpStreams {
     return stream;
   };
 
-  const follow = (stream: HttpStream, { operation, context, variables, since }: RequestedSubscription): void => {
+  /** Rejects if the caller may not subscribe to it. */
+  const planOf = async ({ operation, context, variables }: RequestedSubscription): Promise<SubscriptionPlan> => {
     if (!context.identity) throw new FleetgraphError('UNAUTHENTICATED', 'Send "Authorization: Bearer <token>".');
-    const plan = operation.admit(context.identity, variables, context).subscriptionPlan();
-    stream.follow(engine.subscribe({ plan, variables, context, since }, stream));
+    return operation.admit(context.identity, variables, context).subscriptionPlan();
   };
+  const follow = (
+    stream: HttpStream,
+    plan: SubscriptionPlan,
+    { context, variables, since }: RequestedSubscription,
+  ): void => stream.follow(engine.subscribe({ plan, variables, context, since }, stream));
 
   return {
-    subscribe(reply, format, subscription) {
+    async subscribe(reply, format, subscription) {
       if (isClosed(reply)) return;
-      const stream = openStream(reply, format, subscription.context);
       if (!format.carriesEverything) {
-        follow(stream, subscription);
+        const plan = await planOf(subscription);
+        if (isClosed(reply)) return;
+        const stream = openStream(reply, format, subscription.context);
+        follow(stream, plan, subscription);
         begin(reply, stream);
         return;
       }
+      const stream = openStream(reply, format, subscription.context);
       begin(reply, stream);
       try {
-        follow(stream, subscription);
+        const plan = await planOf(subscription);
+        if (!isClosed(reply)) follow(stream, plan, subscription);
       } catch (error) {
         stream.error(refusals.errorsOf(reply, error));
       }

@@ -46,15 +46,18 @@ export interface KnownOperation {
   ): Admitted;
   /** For whom it has been planned: one for each of those whose plans differ. */
   readonly plannedFor: () => readonly PlannedFor[];
-  /** Plans it for a caller, whatever chance decides. @throws as `admit` */
-  planFor(caller: PlannedFor): void;
+  /** Plans it for a caller, whatever chance decides. Rejects as `admit` throws. */
+  planFor(caller: PlannedFor): Promise<void>;
 }
 
-/** Planned when it is first wanted. What can't be planned throws why, each time the same: it is not tried twice, since trying is what costs. */
+/**
+ * Planned when it is first wanted; a promise until the plan is there. What can't be planned throws (or rejects with) why, each time
+ * the same: it is not tried twice, since trying is what costs.
+ */
 export interface Admitted {
   /** Of a query or mutation. */
-  readonly prepared: () => PreparedOperation;
-  readonly subscriptionPlan: () => SubscriptionPlan;
+  readonly prepared: () => PreparedOperation | Promise<PreparedOperation>;
+  readonly subscriptionPlan: () => SubscriptionPlan | Promise<SubscriptionPlan>;
 }
 
 /** @returns the operation, or what is wrong with it. @throws FleetgraphError if it may not run. */
@@ -72,7 +75,7 @@ interface Variant extends Admitted, PlannedFor {
 }
 
 /** What it takes to plan an operation, for those who may see what is left of it. */
-type Plan<Planned> = (restriction: Restriction | undefined, overrides: readonly string[]) => Planned;
+type Plan<Planned> = (restriction: Restriction | undefined, overrides: readonly string[]) => Planned | Promise<Planned>;
 
 interface KnownDocument {
   readonly document: DocumentNode;
@@ -108,7 +111,8 @@ const warmUpMs = 10_000;
 
 export function createOperations(options: {
   supergraph: () => Supergraph;
-  prepare: Executor['prepare'];
+  /** Plans and compiles a query or mutation. */
+  prepare: (...operation: Parameters<Executor['prepare']>) => PreparedOperation | Promise<PreparedOperation>;
   planSubscription: PlanSubscription;
   guards: Guards;
   /** Labels of `@override` that are on for all requests. */
@@ -120,12 +124,14 @@ export function createOperations(options: {
   const seen = metrics && cacheObserver(metrics, 'operations');
   const planned = metrics && cacheObserver(metrics, 'plans');
   const kept = createOperationCache<KnownDocument>(options.cache, seen);
-  const timed = <Plan>(plan: () => Plan): Plan => {
+  const timed = <Planned>(plan: () => Planned | Promise<Planned>): Planned | Promise<Planned> => {
     const end = metrics?.planSeconds.startTimer();
+    let planned: Planned | Promise<Planned> | undefined;
     try {
-      return plan();
+      planned = plan();
+      return planned instanceof Promise ? planned.finally(end) : planned;
     } finally {
-      end?.();
+      if (!(planned instanceof Promise)) end?.();
     }
   };
 
@@ -173,12 +179,12 @@ export function createOperations(options: {
     return made;
   };
   /** What was planned of the text, planned for the next supergraph. */
-  const renew = (former: KnownDocument, text: string, next: Supergraph): KnownDocument | undefined => {
+  const renew = async (former: KnownDocument, text: string, next: Supergraph): Promise<KnownDocument | undefined> => {
     const made = read(text, next);
     if (!('document' in made)) return undefined;
     for (const [name, { plannedFor }] of former.operations) {
       const operation = operationIn(made, name);
-      for (const caller of plannedFor()) operation.planFor(caller);
+      for (const caller of plannedFor()) await operation.planFor(caller);
     }
     return made;
   };
@@ -200,7 +206,7 @@ export function createOperations(options: {
         const former = kept.peek(text);
         if (!former) continue;
         try {
-          const made = renew(former, text, next);
+          const made = await renew(former, text, next);
           if (made) ready.push([text, made]);
         } catch {
           // It may not run over the next one; whoever asks for it will be told why.
@@ -273,30 +279,59 @@ function knownOperation({
       return variantFor(identity, choice);
     },
     plannedFor: () => [...variants.values()].filter(({ isPlanned }) => isPlanned()),
-    planFor({ identity, overrides }) {
+    async planFor({ identity, overrides }) {
       const asked = new Set(overrides.filter((label) => !isPercentage(label)));
       for (const overrideDraw of drawsOf(labels)) {
         const { prepared, subscriptionPlan } = variantFor(identity, { overrideLabels: asked, overrideDraw });
-        if (isSubscription) subscriptionPlan();
-        else prepared();
+        await (isSubscription ? subscriptionPlan() : prepared());
       }
     },
   };
 }
 
-/** Works when it is first wanted; afterwards gives what came of that, or throws it. */
-function once<Value>(work: () => Value, seen: CacheObserver | undefined): (() => Value) & { hasValue(): boolean } {
+/**
+ * Works when it is first wanted; afterwards gives what came of that, or throws it. An error that passes (UNAVAILABLE) is not kept.
+ */
+function once<Value>(
+  work: () => Value | Promise<Value>,
+  seen: CacheObserver | undefined,
+): (() => Value | Promise<Value>) & { hasValue(): boolean } {
   let outcome: { readonly value: Value } | { readonly error: unknown } | undefined;
-  const get = (): Value => {
-    if (outcome) seen?.hit();
-    else {
-      seen?.miss();
-      try {
-        outcome = { value: work() };
-      } catch (error) {
-        outcome = { error };
-      }
+  let pending: Promise<Value> | undefined;
+  const keep = (error: unknown): void => {
+    if (!(error instanceof FleetgraphError && error.code === 'UNAVAILABLE')) outcome = { error };
+  };
+  const begin = (): Value | Promise<Value> => {
+    seen?.miss();
+    let made: Value | Promise<Value>;
+    try {
+      made = work();
+    } catch (error) {
+      keep(error);
+      throw error;
     }
+    if (!(made instanceof Promise)) {
+      outcome = { value: made };
+      return made;
+    }
+    pending = made.then(
+      (value) => {
+        pending = undefined;
+        outcome = { value };
+        return value;
+      },
+      (error: unknown) => {
+        pending = undefined;
+        keep(error);
+        throw error;
+      },
+    );
+    return pending;
+  };
+  const get = (): Value | Promise<Value> => {
+    if (!outcome && !pending) return begin();
+    seen?.hit();
+    if (!outcome) return pending as Promise<Value>;
     if ('error' in outcome) throw outcome.error;
     return outcome.value;
   };

@@ -49,7 +49,7 @@ export interface RequestPipelineOptions {
 }
 
 /** Begins the stream of a subscription. */
-type Begin = () => void;
+type Begin = () => Promise<void>;
 
 export function createRequestPipeline(options: RequestPipelineOptions): RequestPipeline {
   const { admit, answers, streams, refusals, parseJson, production } = options;
@@ -172,7 +172,7 @@ export function createRequestPipeline(options: RequestPipelineOptions): RequestP
           respond(request, reply, acceptance),
         );
         // Outside of the span, because a subscription may run for days.
-        begin?.();
+        await begin?.();
       } catch (error) {
         refusals.refuse(reply, errorTypeFor(acceptance), error);
       }

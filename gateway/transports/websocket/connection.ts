@@ -24,6 +24,7 @@ import type { ParseJson } from '../../guards/json.js';
 import { TokenBucket } from '../../guards/message-rate.js';
 import type { GatewayContext } from '../../request-context.js';
 import type { Departure, Subscription, SubscriptionEngine } from '../../subscriptions/engine.js';
+import type { SubscriptionPlan } from '../../subscriptions/plan.js';
 import type { Subscriber } from '../../subscriptions/member.js';
 import type { GatewayMetrics } from '../../gateway-metrics.js';
 import { admitAgain } from '../admit-again.js';
@@ -271,7 +272,8 @@ export class Connection implements OperationConnection, SocketFollower {
       return;
     }
     if (found.isSubscription) {
-      const plan = found.admit(context.identity, variables, context).subscriptionPlan();
+      const plan = await found.admit(context.identity, variables, context).subscriptionPlan();
+      if (operation.hasEnded) return;
       const wish = { document: found.document, operationName, variables, extensions };
       operation.follow(wish, engine.subscribe({ plan, variables, context }, operation));
       return;
@@ -282,10 +284,18 @@ export class Connection implements OperationConnection, SocketFollower {
     operation.complete();
   }
 
-  resubscribe(wish: Wish, context: GatewayContext, since: string | undefined, subscriber: Subscriber): Subscription {
-    const { peekOperation, engine } = this.#options;
-    const plan = admitAgain(peekOperation, { ...wish, identity: context.identity, choice: context });
-    return engine.subscribe({ plan, variables: wish.variables, context, since }, subscriber);
+  async planAgain(wish: Wish, context: GatewayContext): Promise<SubscriptionPlan> {
+    return admitAgain(this.#options.peekOperation, { ...wish, identity: context.identity, choice: context });
+  }
+
+  resubscribe(
+    plan: SubscriptionPlan,
+    wish: Wish,
+    context: GatewayContext,
+    since: string | undefined,
+    subscriber: Subscriber,
+  ): Subscription {
+    return this.#options.engine.subscribe({ plan, variables: wish.variables, context, since }, subscriber);
   }
 
   contextOf(extensions: Wish['extensions']): Promise<GatewayContext> {

@@ -4,6 +4,7 @@ import { MessageType } from 'graphql-ws';
 import type { GatewayContext } from '../../request-context.js';
 import type { Departure, Subscription } from '../../subscriptions/engine.js';
 import type { Subscriber } from '../../subscriptions/member.js';
+import type { SubscriptionPlan } from '../../subscriptions/plan.js';
 import type { StreamPayload } from '../../subscriptions/payload.js';
 
 /** The connection, as its operations know it. */
@@ -14,7 +15,15 @@ export interface OperationConnection {
   /** The operation has ended by itself. */
   forget(id: string, operation: SocketOperation): void;
   /** Begins a subscription again after a cursor, with the permissions of the new token. */
-  resubscribe(wish: Wish, context: GatewayContext, since: string | undefined, subscriber: Subscriber): Subscription;
+  resubscribe(
+    plan: SubscriptionPlan,
+    wish: Wish,
+    context: GatewayContext,
+    since: string | undefined,
+    subscriber: Subscriber,
+  ): Subscription;
+  /** The plan of a subscription for the permissions of the context. Rejects if they don't allow it. */
+  planAgain(wish: Wish, context: GatewayContext): Promise<SubscriptionPlan>;
   /** The context with the token that the connection has now. */
   contextOf(extensions: Wish['extensions']): Promise<GatewayContext>;
   present(error: unknown): GraphQLFormattedError;
@@ -67,19 +76,23 @@ export class SocketOperation implements Subscriber {
     this.#isOtherAuthority ||= !isSameAuthority;
     try {
       const context = await this.#connection.contextOf(wish.extensions);
-      const before = this.#subscription as Subscription | undefined;
-      // Superseded by a later token.
-      if (!before || turn !== this.#newTokens) return;
-      if (!this.#isOtherAuthority) {
-        before.renew(context);
-        return;
-      }
-      this.#isOtherAuthority = false;
-      before.leave();
-      this.#subscription = this.#connection.resubscribe(wish, context, before.cursor(), this);
+      if (this.#isOtherAuthority) await this.#beginAnew(wish, context, turn);
+      else if (turn === this.#newTokens) this.#subscription?.renew(context);
     } catch (error) {
       if (!this.hasEnded && turn === this.#newTokens) this.error([this.#connection.present(error)]);
     }
+  }
+
+  /** The old subscription ends before the plan of the new one is known: what it gives may not be for the new token. */
+  async #beginAnew(wish: Wish, context: GatewayContext, turn: number): Promise<void> {
+    const before = this.#subscription;
+    // Superseded by a later token.
+    if (!before || turn !== this.#newTokens) return;
+    before.leave();
+    const plan = await this.#connection.planAgain(wish, context);
+    if (this.hasEnded || turn !== this.#newTokens) return;
+    this.#isOtherAuthority = false;
+    this.#subscription = this.#connection.resubscribe(plan, wish, context, before.cursor(), this);
   }
 
   next({ bytes }: StreamPayload): boolean {

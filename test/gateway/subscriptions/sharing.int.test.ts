@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { FleetgraphError } from '../../../platform/errors.js';
 import { eventually } from '../../world/eventually.js';
 import { startGateway, type GatewayWorld } from '../gateway-world.js';
 import type { ProtocolClient } from '../protocol-client.js';
@@ -100,6 +101,21 @@ test('a stream outlives the token that it began with, as long as one of its clie
   await eventually(() => expect(cursors(long)).toContain('cursor-2'));
   expect(long.types('s')).not.toContain('error');
 });
+
+test.each(['UNAVAILABLE', 'LAGGED'] as const)(
+  'a stream that the subgraph ends with %s is followed again from its last event, and clients notice nothing',
+  async (code) => {
+    const [client] = await watchers(1);
+    if (!client) throw new Error('no client');
+    world.subgraphs.live.push(update(1));
+    await eventually(() => expect(cursors(client)).toContain('cursor-1'));
+    world.subgraphs.live.open[0]?.end(new FleetgraphError(code, 'It goes on behind the last event.'));
+    await eventually(() => expect(world.subgraphs.live.open.at(-1)?.args).toMatchObject({ since: 'cursor-1' }));
+    world.subgraphs.live.push(update(2));
+    await eventually(() => expect(cursors(client)).toContain('cursor-2'));
+    expect(client.types('s')).not.toContain('error');
+  },
+);
 
 test('a client may send a new token in a ping: its connection and its streams go on', async () => {
   const client = await world.socket({ lifetimeSeconds: 3 });

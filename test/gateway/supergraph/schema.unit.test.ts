@@ -32,6 +32,11 @@ test('no change breaks clients of the published API; to break it on purpose, run
   expect(await breakingChanges(gatewayFile('schema/published-api.graphql'), apiSdl)).toEqual([]);
 });
 
+test('the published API is that of the version in package.json; at a release, run "npm run schema -- --publish"', () => {
+  const { version } = JSON.parse(gatewayFile('../package.json')) as { readonly version: string };
+  expect(gatewayFile('schema/published-api.graphql').split('\n')[0]).toBe(`# The API of version ${version}.`);
+});
+
 test.each([
   ['a removed field', 'type Query { a: Int! b(x: Int): Int }', 'type Query { b(x: Int): Int }'],
   ['a type that may be null now', 'type Query { a: Int! }', 'type Query { a: Int }'],

@@ -1,7 +1,8 @@
 import { buildSchema, parse, print, type DocumentNode } from 'graphql';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createOperationCache } from '../../../gateway/transports/operation-cache.js';
 import { createOperations, type Operations } from '../../../gateway/transports/operations.js';
+import { FleetgraphError } from '../../../platform/errors.js';
 import type { Guards } from '../../../gateway/guards/guards.js';
 import type { Supergraph } from '../../../gateway/supergraph/supergraph.js';
 
@@ -122,6 +123,60 @@ test.for(['{ a }', 'subscription { a }'])(
     expect(plans).toBe(2);
   },
 );
+
+/** Operations whose plans come when the test says so. */
+function plannedLater() {
+  const plans: { resolve(): void; reject(error: Error): void }[] = [];
+  const made = () =>
+    new Promise<never>((resolve, reject) => plans.push({ resolve: () => resolve('planned' as never), reject }));
+  const supergraph = supergraphOf(schema);
+  const guards = guardsThat((text) => parse(text));
+  const operations = createOperations({
+    supergraph: () => supergraph,
+    prepare: made,
+    planSubscription: made,
+    guards,
+    cache: bounds,
+  });
+  const ask = (query: string): unknown => {
+    const found = operations.find({ query, operationName: undefined });
+    if (!('admit' in found)) throw new Error('It is not valid.');
+    const admitted = found.admit(undefined, {});
+    return found.isSubscription ? admitted.subscriptionPlan() : admitted.prepared();
+  };
+  return { plans, ask };
+}
+
+describe.each(['{ a }', 'subscription { a }'])('a plan that takes its time, of %s', (query) => {
+  test('is made once for all who ask meanwhile, and is there at once for those who come later', async () => {
+    const { plans, ask } = plannedLater();
+    const waiting = [ask(query), ask(query)];
+    expect(plans).toHaveLength(1);
+    plans[0]?.resolve();
+    expect(await Promise.all(waiting)).toEqual(['planned', 'planned']);
+    expect(ask(query)).toBe('planned');
+    expect(plans).toHaveLength(1);
+  });
+
+  test('is not made again if it can not be made', async () => {
+    const { plans, ask } = plannedLater();
+    const refused = ask(query);
+    plans[0]?.reject(new Error('it takes too long'));
+    await expect(refused).rejects.toThrow('it takes too long');
+    expect(() => ask(query)).toThrow('it takes too long');
+    expect(plans).toHaveLength(1);
+  });
+
+  test('is made again if there was no room for it', async () => {
+    const { plans, ask } = plannedLater();
+    const refused = ask(query);
+    plans[0]?.reject(new FleetgraphError('UNAVAILABLE', 'too many wait'));
+    await expect(refused).rejects.toThrow('too many wait');
+    const again = ask(query);
+    plans[1]?.resolve();
+    expect(await again).toBe('planned');
+  });
+});
 
 test('what clients use is planned for the next supergraph before it is there, what came once is not, unless a stream is open of it', async () => {
   let current = supergraphOf(schema);
