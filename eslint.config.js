@@ -41,5 +41,5 @@ export default tseslint.config(
       ],
     },
   },
-  { files: ['platform/cli/**/*.ts', 'bench/**/*.ts'], rules: { 'no-console': 'off' } },
+  { files: ['cli/**/*.ts', 'bench/**/*.ts'], rules: { 'no-console': 'off' } },
 );

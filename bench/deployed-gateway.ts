@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const parts = ['platform', 'backbone', 'bridge', 'gateway', 'subgraphs', 'workers', 'prisma', 'package.json'];
+const parts = ['cli', 'platform', 'backbone', 'bridge', 'gateway', 'subgraphs', 'workers', 'prisma', 'package.json'];
 const readyDeadlineMs = 60_000;
 
 /** A compiled copy of the program; disposal removes it. */
@@ -19,7 +19,7 @@ export function compileProgram(): DeployedProgram {
   const directory = mkdtempSync(join(tmpdir(), 'fleetgraph-deployed-'));
   for (const part of parts) cpSync(join(root, part), join(directory, part), { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
-  execFileSync(process.execPath, [join(directory, 'platform/cli/compile.mjs')], {
+  execFileSync(process.execPath, [join(directory, 'cli/compile.mjs')], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   return { directory, [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
@@ -35,7 +35,7 @@ export async function startDeployedGateway(
     [
       // As its executable sets it.
       '--max-semi-space-size=32',
-      ...[join(directory, 'platform/cli/fleetgraph.js'), 'gateway', '--supergraph', supergraphFile, '--port', '0'],
+      ...[join(directory, 'cli/fleetgraph.js'), 'gateway', '--supergraph', supergraphFile, '--port', '0'],
     ],
     { env: { ...process.env, NODE_ENV: 'production', LOG_LEVEL: 'warn' }, stdio: ['ignore', 'pipe', 'inherit'] },
   );

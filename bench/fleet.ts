@@ -1,6 +1,6 @@
 /** Devices for a benchmark: registered through the API, connected over MQTT. */
 import { connectAsync, type MqttClient } from 'mqtt';
-import { createApiClient } from '../platform/cli/api-client.js';
+import { createApiClient } from '../cli/api-client.js';
 import { pause } from '../platform/lifecycle/wait.js';
 import type { RunningPlatform } from './process.js';
 

@@ -1,6 +1,6 @@
 /** One command to each of 100,000 devices: how soon they are made, how soon they can be read, what memory it takes. */
 import pg from 'pg';
-import { createApiClient } from '../platform/cli/api-client.js';
+import { createApiClient } from '../cli/api-client.js';
 import { pause } from '../platform/lifecycle/wait.js';
 import { residentMiB, startPlatformProcess } from './process.js';
 import { ratio, round, type Section } from './section.js';

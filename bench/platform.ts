@@ -1,6 +1,6 @@
 // Program: the platform in one process, as `npm start` runs it, or the roles in the argument (`gateway,query`), on free
 // ports. Says where it is, stops on SIGTERM.
-import { startFleetgraph } from '../platform/cli/composition.js';
+import { startFleetgraph } from '../cli/composition.js';
 import { readConfig, roleNames, type RoleName } from '../platform/config/config.js';
 import { allScopes } from '../platform/identity/identity.js';
 import { createLogger } from '../platform/observability/logger.js';

@@ -1,7 +1,7 @@
 /** From a device's publish to the webhook that its alert sends: rule, alert, effect, delivery, all durable in between. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createApiClient } from '../platform/cli/api-client.js';
+import { createApiClient } from '../cli/api-client.js';
 import { pause } from '../platform/lifecycle/wait.js';
 import { connectFleet } from './fleet.js';
 import { startPlatformProcess } from './process.js';

@@ -24,6 +24,7 @@ const checks = [
       'backbone',
       'workers',
       'platform',
+      'cli',
       'test',
       'bench',
     ],

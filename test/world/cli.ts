@@ -16,7 +16,7 @@ export const freePorts: Readonly<Record<string, string>> = Object.fromEntries(
 
 /** Runs `fleetgraph` with `args`, as a work tree has it. */
 export function runCli(args: readonly string[], env: Readonly<Record<string, string>>): CliProcess {
-  return spawnCli(['--import', 'tsx', 'platform/cli/fleetgraph.ts', ...args], env);
+  return spawnCli(['--import', 'tsx', 'cli/fleetgraph.ts', ...args], env);
 }
 
 /** Runs Node.js with `args`, for which the environment is made as for the command line. */

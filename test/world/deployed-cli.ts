@@ -6,7 +6,7 @@ import { inject } from 'vitest';
 import { root } from '../docs/repository.js';
 import { spawnCli, type CliProcess } from './cli.js';
 
-const parts = ['platform', 'backbone', 'bridge', 'gateway', 'subgraphs', 'workers', 'prisma', 'package.json'];
+const parts = ['cli', 'platform', 'backbone', 'bridge', 'gateway', 'subgraphs', 'workers', 'prisma', 'package.json'];
 
 /** Compiles once a run. Two that begin at once both do it, and one of the results is used. */
 function compiledTree(): string {
@@ -16,7 +16,7 @@ function compiledTree(): string {
   const making = mkdtempSync(join(directory, 'making-'));
   for (const part of parts) cpSync(join(root, part), join(making, part), { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(making, 'node_modules'));
-  execFileSync(process.execPath, [join(making, 'platform/cli/compile.mjs')], { stdio: ['ignore', 'ignore', 'pipe'] });
+  execFileSync(process.execPath, [join(making, 'cli/compile.mjs')], { stdio: ['ignore', 'ignore', 'pipe'] });
   try {
     renameSync(making, tree);
   } catch (error) {
@@ -27,5 +27,5 @@ function compiledTree(): string {
 
 /** Runs `fleetgraph` with `args`. */
 export function runDeployedCli(args: readonly string[], env: Readonly<Record<string, string>>): CliProcess {
-  return spawnCli([join(compiledTree(), 'platform/cli/fleetgraph.js'), ...args], env);
+  return spawnCli([join(compiledTree(), 'cli/fleetgraph.js'), ...args], env);
 }

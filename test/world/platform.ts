@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startFleetgraph, type Fleetgraph } from '../../platform/cli/composition.js';
+import { startFleetgraph, type Fleetgraph } from '../../cli/composition.js';
 import { readConfig } from '../../platform/config/config.js';
 import { allScopes } from '../../platform/identity/identity.js';
 import { freePorts } from './cli.js';

@@ -38,8 +38,8 @@ function run(operations: Operations, query: string): DocumentNode {
   const found = operations.find({ query, operationName: undefined });
   if (!('admit' in found)) throw new Error('It is not valid.');
   const admitted = found.admit(undefined, {});
-  if (found.isSubscription) admitted.subscriptionPlan();
-  else admitted.prepared();
+  if (found.isSubscription) void admitted.subscriptionPlan();
+  else void admitted.prepared();
   return found.document;
 }
 

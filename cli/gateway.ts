@@ -1,11 +1,11 @@
 /** `fleetgraph gateway`: the gateway alone, in front of any subgraphs. No database, no bus. */
-import type { RunningSubgraph } from '../../gateway/supergraph/composed-supergraph.js';
-import { readConfig } from '../config/config.js';
-import { StartupError } from '../errors.js';
-import { createHost } from '../lifecycle/host.js';
-import { createLogger } from '../observability/logger.js';
-import { createMetrics } from '../observability/metrics.js';
-import { startTracing } from '../observability/tracing.js';
+import type { RunningSubgraph } from '../gateway/supergraph/composed-supergraph.js';
+import { readConfig } from '../platform/config/config.js';
+import { StartupError } from '../platform/errors.js';
+import { createHost } from '../platform/lifecycle/host.js';
+import { createLogger } from '../platform/observability/logger.js';
+import { createMetrics } from '../platform/observability/metrics.js';
+import { startTracing } from '../platform/observability/tracing.js';
 import { createStandaloneWorkers } from './gateway-workers.js';
 import { createStandaloneGateway } from './standalone-gateway.js';
 import { awaitStopSignal } from './stop-signal.js';

@@ -1,8 +1,8 @@
 /** The gateway as several processes behind one port (GATEWAY_WORKERS): the settings that the primary process hands to each of them. */
-import { createWorkerPool, type WorkerPool } from '../cluster/worker-pool.js';
-import type { Config } from '../config/config.js';
-import type { Logger } from '../observability/logger.js';
-import type { Registry } from '../observability/metrics.js';
+import { createWorkerPool, type WorkerPool } from '../platform/cluster/worker-pool.js';
+import type { Config } from '../platform/config/config.js';
+import type { Logger } from '../platform/observability/logger.js';
+import type { Registry } from '../platform/observability/metrics.js';
 import type { StandaloneGraph } from './standalone-gateway.js';
 
 /** What a worker is to run (gateway-worker.ts). */

@@ -1,4 +1,4 @@
-import { StartupError } from '../errors.js';
+import { StartupError } from '../platform/errors.js';
 
 /** Calls the GraphQL API as any front end would. */
 export interface ApiClient {

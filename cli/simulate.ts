@@ -1,8 +1,8 @@
 /** `fleetgraph simulate`: registers devices through the API, then publishes as real MQTT clients at a steady rate. */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { readConfig } from '../config/config.js';
-import { messageOf, StartupError } from '../errors.js';
+import { readConfig } from '../platform/config/config.js';
+import { messageOf, StartupError } from '../platform/errors.js';
 import { createApiClient } from './api-client.js';
 import { openFleet } from './simulator/fleet.js';
 import { createProgress } from './simulator/progress.js';

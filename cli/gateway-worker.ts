@@ -1,9 +1,9 @@
 /** Program of one worker of the gateway. The process that forks it tells it what to run (gateway-workers.ts). */
-import { metricsOf } from '../cluster/summed-metrics.js';
-import { runWorker } from '../cluster/worker-process.js';
-import { createLogger } from '../observability/logger.js';
-import { createMetrics } from '../observability/metrics.js';
-import { startTracing } from '../observability/tracing.js';
+import { metricsOf } from '../platform/cluster/summed-metrics.js';
+import { runWorker } from '../platform/cluster/worker-process.js';
+import { createLogger } from '../platform/observability/logger.js';
+import { createMetrics } from '../platform/observability/metrics.js';
+import { startTracing } from '../platform/observability/tracing.js';
 import { openIdentity } from './open-identity.js';
 import type { GatewayTask } from './gateway-workers.js';
 import { createOwnGateway } from './own-gateway.js';

@@ -3,16 +3,16 @@
  * A command's code is loaded when it is run: `token` has no use for a gateway.
  */
 import { Command, InvalidArgumentError } from 'commander';
-import { messageOf, StartupError } from '../errors.js';
+import { messageOf, StartupError } from '../platform/errors.js';
 import type { DeadLetterOptions } from './dead-letters.js';
 import type { demo } from './demo.js';
-import type { RunningSubgraph } from '../../gateway/supergraph/composed-supergraph.js';
+import type { RunningSubgraph } from '../gateway/supergraph/composed-supergraph.js';
 import type { gateway } from './gateway.js';
 import type { replay } from './replay.js';
 import type { simulate } from './simulate.js';
 import type { token } from './token.js';
-import { replayable } from '../../workers/projector/replay/rebuilding.js';
-import { roleNames, type RoleName } from '../config/config.js';
+import { replayable } from '../workers/projector/replay/rebuilding.js';
+import { roleNames, type RoleName } from '../platform/config/config.js';
 
 const program = new Command('fleetgraph').description(
   'One federated GraphQL API over an event backbone, for fleets of devices.',

@@ -1,7 +1,7 @@
-import { readConfig } from '../config/config.js';
-import { StartupError } from '../errors.js';
-import { openDevelopmentIssuer } from '../identity/development-issuer.js';
-import { allScopes, isScope, type Scope } from '../identity/identity.js';
+import { readConfig } from '../platform/config/config.js';
+import { StartupError } from '../platform/errors.js';
+import { openDevelopmentIssuer } from '../platform/identity/development-issuer.js';
+import { allScopes, isScope, type Scope } from '../platform/identity/identity.js';
 
 /** Prints a token of this machine's development issuer. Scopes may be separated by spaces or commas. */
 export async function token(options: {

@@ -2,8 +2,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Config } from '../config/config.js';
-import { allScopes } from '../identity/identity.js';
+import type { Config } from '../platform/config/config.js';
+import { allScopes } from '../platform/identity/identity.js';
 import { createApiClient, type ApiClient } from './api-client.js';
 import type { Fleetgraph } from './composition.js';
 import { developmentTenant } from './own-gateway.js';

@@ -1,10 +1,10 @@
 /** The composition root: reads the configuration, opens what the roles stand on, makes the roles asked for and starts them. */
-import { roleNames, type Config, type RoleName } from '../config/config.js';
-import { StartupError } from '../errors.js';
-import { createHttpService, listen } from '../http/service.js';
-import type { DevelopmentIssuer } from '../identity/development-issuer.js';
-import { createHost, type Host } from '../lifecycle/host.js';
-import type { Logger } from '../observability/logger.js';
+import { roleNames, type Config, type RoleName } from '../platform/config/config.js';
+import { StartupError } from '../platform/errors.js';
+import { createHttpService, listen } from '../platform/http/service.js';
+import type { DevelopmentIssuer } from '../platform/identity/development-issuer.js';
+import { createHost, type Host } from '../platform/lifecycle/host.js';
+import type { Logger } from '../platform/observability/logger.js';
 import { openFoundations, type Closers } from './foundations.js';
 import { makeRoles, type Parts } from './roles.js';
 

@@ -1,6 +1,6 @@
 /** `fleetgraph dead-letters`: records that a consumer could not process, through the API, as any operator's program would. */
-import { readConfig } from '../config/config.js';
-import { StartupError } from '../errors.js';
+import { readConfig } from '../platform/config/config.js';
+import { StartupError } from '../platform/errors.js';
 import { createApiClient, type ApiClient } from './api-client.js';
 import { developmentToken } from './token.js';
 

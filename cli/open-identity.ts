@@ -1,8 +1,8 @@
 /** Whose tokens are good: those of the issuer in JWKS_URL, or of the development issuer in the data directory. */
 import { createRemoteJWKSet } from 'jose';
-import type { Config } from '../config/config.js';
-import { openDevelopmentIssuer, type DevelopmentIssuer } from '../identity/development-issuer.js';
-import { createTokenVerifier, type VerifyToken } from '../identity/verify-token.js';
+import type { Config } from '../platform/config/config.js';
+import { openDevelopmentIssuer, type DevelopmentIssuer } from '../platform/identity/development-issuer.js';
+import { createTokenVerifier, type VerifyToken } from '../platform/identity/verify-token.js';
 
 export async function openIdentity(
   config: Config,

@@ -3,10 +3,10 @@
  * say of themselves. Who calls is asked if JWKS_URL says whose tokens are good; else anyone may call, and the subgraphs decide by
  * what they are sent along.
  */
-import { createGatewayRole, type GatewayRoleOptions } from '../../gateway/gateway.js';
-import { composedSupergraph, type RunningSubgraph } from '../../gateway/supergraph/composed-supergraph.js';
-import { supergraphFile } from '../../gateway/supergraph/supergraph-source.js';
-import type { ServiceRole } from '../lifecycle/role.js';
+import { createGatewayRole, type GatewayRoleOptions } from '../gateway/gateway.js';
+import { composedSupergraph, type RunningSubgraph } from '../gateway/supergraph/composed-supergraph.js';
+import { supergraphFile } from '../gateway/supergraph/supergraph-source.js';
+import type { ServiceRole } from '../platform/lifecycle/role.js';
 import { verifierOfIssuer } from './open-identity.js';
 
 /** Where its supergraph comes from: of the two, one is there. */

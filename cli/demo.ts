@@ -1,5 +1,5 @@
 /** `fleetgraph demo`: start and simulate together, in one process. */
-import { readConfig } from '../config/config.js';
+import { readConfig } from '../platform/config/config.js';
 import { developmentTenant } from './own-gateway.js';
 import { runSimulation } from './simulate.js';
 import { runFleetgraph } from './start.js';

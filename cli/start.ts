@@ -1,7 +1,7 @@
 /** `fleetgraph start`: starts, says where everything is, and runs until a signal. */
-import { readConfig, type Config, type RoleName } from '../config/config.js';
-import { startTracing } from '../observability/tracing.js';
-import { createLogger, type Logger } from '../observability/logger.js';
+import { readConfig, type Config, type RoleName } from '../platform/config/config.js';
+import { startTracing } from '../platform/observability/tracing.js';
+import { createLogger, type Logger } from '../platform/observability/logger.js';
 import { banner } from './banner.js';
 import { startFleetgraph, type Fleetgraph } from './composition.js';
 import { awaitStopSignal } from './stop-signal.js';

@@ -7,8 +7,8 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const folders = ['platform', 'backbone', 'bridge', 'gateway', 'subgraphs', 'workers', 'prisma/generated'];
+const root = fileURLToPath(new URL('..', import.meta.url));
+const folders = ['cli', 'platform', 'backbone', 'bridge', 'gateway', 'subgraphs', 'workers', 'prisma/generated'];
 
 if (existsSync(join(root, '.git'))) {
   console.error('This is a work tree, whose sources would be removed. It is for the image: see Dockerfile.');

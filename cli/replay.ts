@@ -1,10 +1,10 @@
 /** `fleetgraph replay`: rebuilds a projection, on the database itself, while fleetgraph runs. */
 import { join } from 'node:path';
-import { replayable, type ReplayableProjection } from '../../workers/projector/replay/rebuilding.js';
-import { replayProjection } from '../../workers/projector/replay/replay.js';
-import { readConfig } from '../config/config.js';
-import { runningDatabaseUrl } from '../embedded/postgres.js';
-import { FleetgraphError, StartupError } from '../errors.js';
+import { replayable, type ReplayableProjection } from '../workers/projector/replay/rebuilding.js';
+import { replayProjection } from '../workers/projector/replay/replay.js';
+import { readConfig } from '../platform/config/config.js';
+import { runningDatabaseUrl } from '../platform/embedded/postgres.js';
+import { FleetgraphError, StartupError } from '../platform/errors.js';
 
 /** Resolves when the rebuilt projection is the live one. @throws StartupError when it can't be done as asked. */
 export async function replay(options: { readonly projection: string; readonly from?: Date }): Promise<void> {

@@ -3,21 +3,21 @@
  * starts later than this process is waited for.
  */
 import { join } from 'node:path';
-import type { EventBus } from '../../backbone/bus/event-bus.js';
-import { topicOptions, topics } from '../../backbone/bus/topics.js';
-import type { Config } from '../config/config.js';
-import { migrate } from '../database/migrate.js';
-import { createPool } from '../database/pool.js';
-import { createPrisma } from '../database/prisma.js';
-import { isTransientDatabaseError } from '../database/transient.js';
-import { lockDataDirectory } from '../embedded/data-directory.js';
-import { startEmbeddedPostgres } from '../embedded/postgres.js';
-import { codeOf, messageOf, StartupError } from '../errors.js';
-import type { DevelopmentIssuer } from '../identity/development-issuer.js';
-import type { VerifyToken } from '../identity/verify-token.js';
-import { untilAvailable } from '../lifecycle/until-available.js';
-import type { Logger } from '../observability/logger.js';
-import { createMetrics } from '../observability/metrics.js';
+import type { EventBus } from '../backbone/bus/event-bus.js';
+import { topicOptions, topics } from '../backbone/bus/topics.js';
+import type { Config } from '../platform/config/config.js';
+import { migrate } from '../platform/database/migrate.js';
+import { createPool } from '../platform/database/pool.js';
+import { createPrisma } from '../platform/database/prisma.js';
+import { isTransientDatabaseError } from '../platform/database/transient.js';
+import { lockDataDirectory } from '../platform/embedded/data-directory.js';
+import { startEmbeddedPostgres } from '../platform/embedded/postgres.js';
+import { codeOf, messageOf, StartupError } from '../platform/errors.js';
+import type { DevelopmentIssuer } from '../platform/identity/development-issuer.js';
+import type { VerifyToken } from '../platform/identity/verify-token.js';
+import { untilAvailable } from '../platform/lifecycle/until-available.js';
+import type { Logger } from '../platform/observability/logger.js';
+import { createMetrics } from '../platform/observability/metrics.js';
 import { openIdentity } from './open-identity.js';
 
 /** What closes what was opened; to be called in reverse. */
@@ -55,13 +55,13 @@ export async function openFoundations(config: Config, log: Logger, closers: Clos
   const servicePool = pool('fleetgraph');
   const backbonePool = pool('fleetgraph-backbone');
   const bus = config.kafka
-    ? (await import('../../backbone/bus/kafka/kafka-bus.js')).createKafkaBus({
+    ? (await import('../backbone/bus/kafka/kafka-bus.js')).createKafkaBus({
         kafka: config.kafka,
         instance: config.instance,
         log,
         metrics,
       })
-    : (await import('../../backbone/bus/postgres/postgres-bus.js')).createPostgresBus({
+    : (await import('../backbone/bus/postgres/postgres-bus.js')).createPostgresBus({
         pool: backbonePool,
         databaseUrl,
         log,
