@@ -124,6 +124,8 @@ export function createPlatformClients(
         connectionParams: { authorization },
         retryAttempts: 0,
         lazy: false,
+        // A connection that is handed to a worker in the moment in which that is killed has no answer.
+        connectionAckWaitTimeout: 20_000,
         onNonLazyError: () => undefined,
       });
       sockets.push(client);

@@ -65,17 +65,10 @@ function follow(deviceId: string) {
   let subscribed = 0;
   const running = (async () => {
     while (isFollowing) {
-      // The worker that took the connection may be killed before it has answered.
-      const subscriber = await clients
-        .subscribe<Reading>(
-          'subscription T($id: ID!, $since: String) { telemetry(deviceId: $id, since: $since) { cursor readings { value } } }',
-          { id: deviceId, since: cursor ?? null },
-        )
-        .catch(() => undefined);
-      if (!subscriber) {
-        await pause(20);
-        continue;
-      }
+      const subscriber = await clients.subscribe<Reading>(
+        'subscription T($id: ID!, $since: String) { telemetry(deviceId: $id, since: $since) { cursor readings { value } } }',
+        { id: deviceId, since: cursor ?? null },
+      );
       subscribed += 1;
       let seen = 0;
       const take = (): void => {
