@@ -52,7 +52,8 @@ export async function startDeployedGateway(
     });
   });
   return {
-    ...{ url, pid: child.pid ?? 0 },
+    url,
+    pid: child.pid ?? 0,
     async [Symbol.asyncDispose]() {
       const exited = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGTERM');

@@ -28,11 +28,17 @@ const audiences: readonly Audience[] = [
     name: '1,000 identical, joined with the registry',
     sockets: 1_000,
     selection: `${own} device { name }`,
-    ...{ deviceOf: () => 'device-0', isShared: true, target: 0.7 },
+    deviceOf: () => 'device-0',
+    isShared: true,
+    target: 0.7,
   },
   {
-    ...{ name: '1,000 different', sockets: 1_000, selection: own },
-    ...{ deviceOf: (index) => `device-${index}`, isShared: false, target: 0.25 },
+    name: '1,000 different',
+    sockets: 1_000,
+    selection: own,
+    deviceOf: (index) => `device-${index}`,
+    isShared: false,
+    target: 0.25,
   },
 ];
 const idleSockets = 10_000;
@@ -92,7 +98,9 @@ async function openAll(
   { sockets, selection, deviceOf }: Pick<Audience, 'sockets' | 'selection' | 'deviceOf'>,
 ): Promise<Sockets> {
   return subscribeMany({
-    ...{ url: webSocketUrl, token: 'any', count: sockets },
+    url: webSocketUrl,
+    token: 'any',
+    count: sockets,
     payload: (index) => ({
       query: `subscription S($id: ID!) { deviceState(deviceId: $id) { ${selection} } }`,
       variables: { id: deviceOf(index) },

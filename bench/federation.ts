@@ -52,7 +52,8 @@ const peersOf = (deployed: DeployedProgram): readonly Peer[] => [
   { name: 'fleetgraph, its executor behind the HTTP server of Node.js', start: ours('apart') },
   { name: 'fleetgraph gateway, subgraphs in its process', start: whole('in-process') },
   {
-    ...{ name: 'fleetgraph gateway, equal requests of one caller share', isOneCaller: true },
+    name: 'fleetgraph gateway, equal requests of one caller share',
+    isOneCaller: true,
     start: (file) => startDeployedGateway(deployed, file),
   },
 ];
@@ -171,7 +172,11 @@ async function load(
 ): Promise<autocannon.Result> {
   let callers = 0;
   const result = await autocannon({
-    ...{ url, connections, duration, method: 'POST', headers: { 'content-type': 'application/json' } },
+    url,
+    connections,
+    duration,
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ query }),
     setupClient(client) {
       if (!isOneCaller) callers += 1;

@@ -36,8 +36,12 @@ export async function measureJoinedQuery(): Promise<Section> {
   await using alone = await startProgram(new URL('./platform.ts', import.meta.url).pathname, {
     args: ['gateway'],
     env: {
-      ...{ LOG_LEVEL: 'warn', DATABASE_URL: platform.databaseUrl, JWKS_URL: `${platform.gateway}/auth/jwks.json` },
-      ...{ DEVICE_URL: routes.device, ACTIONS_URL: routes.actions, QUERY_URL: routes.query },
+      LOG_LEVEL: 'warn',
+      DATABASE_URL: platform.databaseUrl,
+      JWKS_URL: `${platform.gateway}/auth/jwks.json`,
+      DEVICE_URL: routes.device,
+      ACTIONS_URL: routes.actions,
+      QUERY_URL: routes.query,
     },
   });
   const body = JSON.stringify({ query, variables: { id: device.id } });

@@ -11,15 +11,13 @@ const together = 10;
 function makeRules(count: number): readonly CompiledRule[] {
   return Array.from({ length: count }, (_, index) =>
     compileRule({
-      ...{
-        ruleId: `rule-${index}`,
-        version: 1,
-        name: 'bench',
-        enabled: true,
-        severity: 'INFO',
-        selector: {},
-        actions: [],
-      },
+      ruleId: `rule-${index}`,
+      version: 1,
+      name: 'bench',
+      enabled: true,
+      severity: 'INFO',
+      selector: {},
+      actions: [],
       condition: [
         { when: `temperature > ${80 + (index % 40)} && pressure < 3`, terms: [] },
         { when: `temperature > ${80 + (index % 40)}`, clearWhen: 'temperature < 60', terms: [] },

@@ -47,7 +47,10 @@ async function figuresOf(query: string): Promise<readonly (string | number)[]> {
   const latencies: number[] = [];
   const open = async (count: number, onMessage: (text: string, index: number) => void) =>
     subscribeMany({
-      ...{ url: server.webSocketUrl, token: 'any', count, onMessage },
+      url: server.webSocketUrl,
+      token: 'any',
+      count,
+      onMessage,
       payload: () => ({ query, variables: { id: 'device-0' } }),
     });
   await using _reading = await open(readers, (frame) => latencies.push(Date.now() - pushedAt(frame)));

@@ -22,7 +22,8 @@ export async function startStreamingGateway(nodeFlags: readonly string[]): Promi
   });
   pinToCore(gateway.pid, 0);
   return {
-    ...{ source, gateway },
+    source,
+    gateway,
     webSocketUrl: `${(gateway.hello['url'] ?? '').replace(/^http/, 'ws')}/graphql`,
     async [Symbol.asyncDispose]() {
       await gateway[Symbol.asyncDispose]();

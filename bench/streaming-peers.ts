@@ -46,7 +46,9 @@ export async function startStreamingMercurius(): Promise<StreamingPeer> {
   const { source, urls } = await startSource();
   const services = [
     {
-      ...{ name: 'query', url: urls.query, hasStreams: true },
+      name: 'query',
+      url: urls.query,
+      hasStreams: true,
       schema: `${streams} extend type Device @key(fields: "id") { id: ID! @external }`,
     },
     { name: 'device', url: urls.device, schema: `${registry} extend type Query { isHere: Boolean }` },
@@ -73,7 +75,8 @@ async function startSource() {
 function supergraphOf({ query, device }: { query: string; device: string }): string {
   const { supergraphSdl, errors } = composeServices([
     {
-      ...{ name: 'query', url: query },
+      name: 'query',
+      url: query,
       typeDefs: parse(`${federation2} ${streams} type Device @key(fields: "id", resolvable: false) { id: ID! }`),
     },
     { name: 'device', url: device, typeDefs: parse(`${federation2} ${registry}`) },

@@ -141,15 +141,24 @@ async function measure(
 function total(all: readonly Figures[]): Figures {
   const of = (key: keyof Figures) => all.reduce((sum, one) => sum + one[key], 0);
   return {
-    ...{ requests: of('requests'), wallMs: of('wallMs'), gatewayMs: of('gatewayMs'), busiestMs: of('busiestMs') },
-    ...{ subgraphsMs: of('subgraphsMs'), loadMs: of('loadMs'), p99: of('p99') / all.length },
+    requests: of('requests'),
+    wallMs: of('wallMs'),
+    gatewayMs: of('gatewayMs'),
+    busiestMs: of('busiestMs'),
+    subgraphsMs: of('subgraphsMs'),
+    loadMs: of('loadMs'),
+    p99: of('p99') / all.length,
   };
 }
 
 async function load(url: string, query: string): Promise<autocannon.Result> {
   let clients = 0;
   const result = await autocannon({
-    ...{ url, connections, duration: seconds, method: 'POST', body: JSON.stringify({ query }) },
+    url,
+    connections,
+    duration: seconds,
+    method: 'POST',
+    body: JSON.stringify({ query }),
     setupClient(client) {
       clients += 1;
       client.setHeaders({ 'content-type': 'application/json', authorization: `Bearer client-${clients}` });

@@ -75,7 +75,14 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
   };
   const mqttUrl = config.mqtt.url;
   const commands = createCommandSender({
-    ...{ broker: startedBroker, directory, bus, pool, publisher, log, metrics, bridgeMetrics },
+    broker: startedBroker,
+    directory,
+    bus,
+    pool,
+    publisher,
+    log,
+    metrics,
+    bridgeMetrics,
     ...(mqttUrl === undefined ? {} : { shared: { databaseUrl: options.databaseUrl } }),
   });
   let app: FastifyInstance | undefined;
@@ -114,23 +121,29 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
         }
       });
       const wiring = {
-        ...{ log, directory, intake, presence, rejections, metrics: bridgeMetrics },
-        ...{ onSubscribed: commands.deviceListens, onAcknowledged: commands.deviceConfirmed },
+        log,
+        directory,
+        intake,
+        presence,
+        rejections,
+        metrics: bridgeMetrics,
+        onSubscribed: commands.deviceListens,
+        onAcknowledged: commands.deviceConfirmed,
       };
       broker =
         mqttUrl !== undefined
           ? createExternalBroker({
-              ...{
-                ...wiring,
-                devices,
-                instance: config.instance,
-                room: () => publisher.room(),
-                isSender: commands.isSender,
-              },
+              ...wiring,
+              devices,
+              instance: config.instance,
+              room: () => publisher.room(),
+              isSender: commands.isSender,
               config: { ...config.mqtt, url: mqttUrl },
             })
           : await createEmbeddedBroker({
-              ...{ ...wiring, host: config.host, port: config.ports.mqtt },
+              ...wiring,
+              host: config.host,
+              port: config.ports.mqtt,
               // Room for the topic and the headers beside the largest payload, and for one that is refused with a reason.
               maxPacketBytes: maxPayloadBytes * 16,
             });

@@ -72,8 +72,16 @@ export async function openFoundations(config: Config, log: Logger, closers: Clos
 
   const { verifyToken, issuer } = await openIdentity(config);
   return {
-    ...{ config, log, metrics, pool: servicePool, backbonePool, prisma, databaseUrl, bus },
-    ...{ verifyToken, issuer },
+    config,
+    log,
+    metrics,
+    pool: servicePool,
+    backbonePool,
+    prisma,
+    databaseUrl,
+    bus,
+    verifyToken,
+    issuer,
   };
 }
 
@@ -89,7 +97,8 @@ async function openDatabase(config: Config, log: Logger, closers: Closers): Prom
   const databaseUrl = url;
   try {
     await untilAvailable('the database', () => migrate(databaseUrl), {
-      ...{ log, timeoutMs: config.startupTimeoutMs },
+      log,
+      timeoutMs: config.startupTimeoutMs,
       isAway: isTransientDatabaseError,
     });
   } catch (error) {

@@ -38,7 +38,10 @@ export function createStandaloneWorkers(options: WorkersOptions, graph: Standalo
 
 function poolOf({ config, log, metrics }: WorkersOptions, graph: () => GatewayTask['graph']): WorkerPool {
   return createWorkerPool<GatewayTask>({
-    ...{ name: 'gateway', workers: config.gatewayWorkers, log, metrics },
+    name: 'gateway',
+    workers: config.gatewayWorkers,
+    log,
+    metrics,
     script: new URL(`./gateway-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url),
     task: () => ({ config: shareOf(config), graph: graph() }),
     startTimeoutMs: config.startupTimeoutMs + startSlackMs,

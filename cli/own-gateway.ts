@@ -20,7 +20,12 @@ export async function createOwnGateway({ issuer, ...options }: OwnGatewayOptions
   const { createGatewayRole } = await import('../gateway/gateway.js');
   const { config, log, metrics, verifyToken, subgraphs, local, peers } = options;
   return createGatewayRole({
-    ...{ config, log, metrics, verifyToken, subgraphs, drainMs: config.gatewayDrainMs },
+    config,
+    log,
+    metrics,
+    verifyToken,
+    subgraphs,
+    drainMs: config.gatewayDrainMs,
     ...(local ? { local } : {}),
     ...(peers ? { peers } : {}),
     ...(issuer

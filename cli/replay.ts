@@ -17,7 +17,9 @@ export async function replay(options: { readonly projection: string; readonly fr
   let told = Date.now();
   try {
     const { read, mended } = await replayProjection({
-      ...{ ...options, databaseUrl, telemetryRetentionDays: config.telemetry.retentionDays },
+      ...options,
+      databaseUrl,
+      telemetryRetentionDays: config.telemetry.retentionDays,
       onProgress: (sofar) => {
         if (Date.now() - told < 5_000) return;
         told = Date.now();

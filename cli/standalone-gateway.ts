@@ -32,7 +32,9 @@ export function createStandaloneGateway(
   const role = createGatewayRole({
     // The explorer's examples are about fleets.
     config: { ...config, explorer: false },
-    ...{ log, metrics, drainMs: config.gatewayDrainMs },
+    log,
+    metrics,
+    drainMs: config.gatewayDrainMs,
     ...(peers ? { peers } : {}),
     supergraph: file ?? composedSupergraph(graph.subgraphs, { log, patienceMs: config.startupTimeoutMs }),
     ...(verifyToken ? { verifyToken } : {}),

@@ -99,7 +99,10 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
 
   const updates = createSupergraphUpdates({ log, metrics });
   const running = createRunningSupergraph({
-    ...{ log, updates, verifiesTokens: verifyToken !== undefined, subgraphs: options.subgraphs },
+    log,
+    updates,
+    verifiesTokens: verifyToken !== undefined,
+    subgraphs: options.subgraphs,
     planningTimeoutMs: Math.min(config.graph.planningTimeoutMs, stallMs),
   });
   const { urls, current } = running;
@@ -143,19 +146,29 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
       const format = graph.subgraphErrors === 'show' ? withErrorsOfSubgraphs(masking) : masking;
       const formatError = graph.introspection ? format : withoutSuggestions(format);
       const subgraphs = createSubgraphs({
-        ...{ urls, metrics, log, timeoutMs: graph.subgraphTimeouts.allMs },
+        urls,
+        metrics,
+        log,
+        timeoutMs: graph.subgraphTimeouts.allMs,
         timeoutsMs: graph.subgraphTimeouts.byNameMs,
         compresses: graph.subgraphCompression,
         ...(options.local ? { local: options.local } : {}),
       });
       closeSubgraphs = subgraphs.close;
       const engine = createSubscriptionEngine({
-        ...{ supergraph: current, upstreams, subgraphs, log, metrics, formatError },
+        supergraph: current,
+        upstreams,
+        subgraphs,
+        log,
+        metrics,
+        formatError,
         readmit: (stream) => admitAgain(operations.peek, stream),
         limitErrors: (errors) => boundedErrors(errors, graph.errors),
       });
       const executor = createExecutor({
-        ...{ supergraph: current, subgraphs, formatError },
+        supergraph: current,
+        subgraphs,
+        formatError,
         responses:
           graph.responseCacheBytes === 0
             ? undefined
@@ -175,7 +188,11 @@ export function createGatewayRole(options: GatewayRoleOptions): ServiceRole {
         overrideLabels: graph.overrides.labels,
       });
       const executeOnce = createExecuteOnce({
-        ...{ executor, formatError, metrics, timeoutMs: graph.requestTimeoutMs, maxErrors: graph.errors },
+        executor,
+        formatError,
+        metrics,
+        timeoutMs: graph.requestTimeoutMs,
+        maxErrors: graph.errors,
       });
       const parseJson = createJsonParser(graph.jsonDepth);
       const limits = config.webSocketLimits;

@@ -21,7 +21,9 @@ export function startDeadLetterRetention(options: { sql: Sql; log: Logger; busRe
   const { sql, log } = options;
   const keptDays = Math.max(leastDays, Math.ceil(options.busRetentionMs / dayMs) + 1);
   return startRounds({
-    ...{ log, failing: "Old dead letters can't be forgotten", backoff: { firstMs: 60_000, longestMs: hourMs } },
+    log,
+    failing: "Old dead letters can't be forgotten",
+    backoff: { firstMs: 60_000, longestMs: hourMs },
     async round(stopped) {
       let purged = 0;
       for (let count = batch; count === batch && !stopped.aborted; purged += count)

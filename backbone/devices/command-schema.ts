@@ -36,9 +36,16 @@ const compileMs = 1_000;
 
 // Each schema is compiled alone: what one tenant's calls itself ($id) is nothing that another's can refer to.
 const options = {
-  ...{ meta: false, validateSchema: false, inlineRefs: false, validateFormats: false },
+  meta: false,
+  validateSchema: false,
+  inlineRefs: false,
+  validateFormats: false,
   // A keyword that nobody knows is most often a slip, and would check nothing.
-  ...{ strictSchema: true, strictNumbers: true, strictTypes: false, strictTuples: false, strictRequired: false },
+  strictSchema: true,
+  strictNumbers: true,
+  strictTypes: false,
+  strictTuples: false,
+  strictRequired: false,
 } as const;
 
 const sandbox: { run?: () => unknown } = {};

@@ -18,8 +18,12 @@ export interface Twin {
 }
 
 export const emptyTwin: Twin = {
-  ...{ desired: {}, desiredVersion: 0, desiredAt: null },
-  ...{ reported: {}, reportedVersion: 0, reportedAt: null },
+  desired: {},
+  desiredVersion: 0,
+  desiredAt: null,
+  reported: {},
+  reportedVersion: 0,
+  reportedAt: null,
 };
 
 /** The difference; without members when the device is in sync. */

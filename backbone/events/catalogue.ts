@@ -144,25 +144,43 @@ const domainEvents = {
    * `sequence` grows along the device.
    */
   'io.fleetgraph.rule.fired.v1': z.object({
-    ...{ ruleId: id, version: z.int().positive(), deviceId: id, at: dateTime, readings: z.array(reading) },
-    ...{ sequence: z.int().positive(), ...alertRule },
+    ruleId: id,
+    version: z.int().positive(),
+    deviceId: id,
+    at: dateTime,
+    readings: z.array(reading),
+    sequence: z.int().positive(),
+    ...alertRule,
   }),
   /** The condition no longer holds for the device, or is no longer asked. */
   'io.fleetgraph.rule.recovered.v1': z.object({
-    ...{ ruleId: id, deviceId: id, at: dateTime, readings: z.array(reading), sequence: z.int().positive() },
+    ruleId: id,
+    deviceId: id,
+    at: dateTime,
+    readings: z.array(reading),
+    sequence: z.int().positive(),
     cause: z.enum(['CONDITION', 'RULE_CHANGED', 'RULE_DELETED', 'DEVICE_GONE']),
   }),
   'io.fleetgraph.alert.raised.v1': z.object({
-    ...{ ...alert, ...alertRule, readings: z.array(reading), count: z.int().positive() },
+    ...alert,
+    ...alertRule,
+    readings: z.array(reading),
+    count: z.int().positive(),
   }),
   /** The rule fired again while its alert was open. */
   'io.fleetgraph.alert.repeated.v1': z.object({
-    ...{ ...alert, severity, readings: z.array(reading), count: z.int().positive() },
+    ...alert,
+    severity,
+    readings: z.array(reading),
+    count: z.int().positive(),
   }),
   /** The rule has recovered, too often of late: the alert stays open until it has been calm until then. */
   'io.fleetgraph.alert.held.v1': z.object({ ...alert, severity, until: dateTime }),
   'io.fleetgraph.alert.cleared.v1': z.object({
-    ...{ ...alert, ...alertRule, readings: z.array(reading), count: z.int().positive() },
+    ...alert,
+    ...alertRule,
+    readings: z.array(reading),
+    count: z.int().positive(),
     cause: z.enum(['CONDITION', 'RULE_CHANGED', 'RULE_DELETED', 'DEVICE_GONE', 'BY_HAND']),
     comment: z.string().optional(),
   }),
@@ -170,21 +188,23 @@ const domainEvents = {
   'io.fleetgraph.alert.commented.v1': z.object({ ...alert, severity, text: z.string() }),
   /** An action of the rule could not be done, and never can. `actionIndex`: its place among the actions, from 0. */
   'io.fleetgraph.alert.action-failed.v1': z.object({
-    ...{
-      alertId: id,
-      ruleId: id,
-      deviceId: id,
-      severity,
-      actionIndex: z.int().nonnegative(),
-      kind: z.string(),
-      error: z.string(),
-    },
+    alertId: id,
+    ruleId: id,
+    deviceId: id,
+    severity,
+    actionIndex: z.int().nonnegative(),
+    kind: z.string(),
+    error: z.string(),
   }),
   /** A message for the device, on its topic `message`. */
   'io.fleetgraph.message.requested.v1': z.object({ messageId: id, deviceId: id, topic: z.string(), payload: json }),
   /** An event that a rule names. */
   'io.fleetgraph.custom.raised.v1': z.object({
-    ...{ name: z.string(), data: json, alertId: id, ruleId: id, deviceId: id },
+    name: z.string(),
+    data: json,
+    alertId: id,
+    ruleId: id,
+    deviceId: id,
   }),
   /** `origin` only: the path of an endpoint's URL may be a secret. */
   'io.fleetgraph.webhook.created.v1': webhook,

@@ -71,7 +71,10 @@ export function compileCondition(condition: RuleCondition, metrics?: ReadonlyMap
   if (condition.forMs !== undefined && condition.forMs > longestMs) throw tooLong('for');
   const expressions = [when, clearWhen, ...compiled.map(({ expression }) => expression)];
   return {
-    ...{ when, clearWhen, forMs: condition.forMs, terms: compiled },
+    when,
+    clearWhen,
+    forMs: condition.forMs,
+    terms: compiled,
     metrics: new Set([
       ...expressions.flatMap((expression) => [...(expression?.metrics ?? [])]),
       ...condition.terms.flatMap((term) => ('metric' in term && term.metric !== undefined ? [term.metric] : [])),

@@ -107,7 +107,9 @@ function readTerm(input: RuleTermInput, field: string): RuleTerm {
   }
   const { metric, halfLife, warmUp } = input.anomaly ?? { metric: '' };
   return {
-    ...{ kind: 'ANOMALY', name, metric: metricName(metric, `${at}.metric`) },
+    kind: 'ANOMALY',
+    name,
+    metric: metricName(metric, `${at}.metric`),
     halfLife: inRange(halfLife ?? 100, 1, `${at}.halfLife`),
     warmUp: inRange(warmUp ?? 30, 2, `${at}.warmUp`),
   };

@@ -31,8 +31,12 @@ const termName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/);
 const term = z.discriminatedUnion('kind', [
   /** True from `raise` on until the value is back behind `clear`. */
   z.object({
-    ...{ kind: z.literal('THRESHOLD'), name: termName, metric },
-    ...{ direction: z.enum(['ABOVE', 'BELOW']), raise: number, clear: number },
+    kind: z.literal('THRESHOLD'),
+    name: termName,
+    metric,
+    direction: z.enum(['ABOVE', 'BELOW']),
+    raise: number,
+    clear: number,
   }),
   /** True once the expression has been true for so long without a break. */
   z.object({ kind: z.literal('HELD'), name: termName, expression, forMs: durationMs }),
@@ -71,8 +75,12 @@ const action = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('webhook'), on, webhookId: id }),
   /** To the device of the alert, or to another one of the tenant. */
   z.object({
-    ...{ kind: z.literal('command'), on, deviceId: id.optional(), name: z.string() },
-    ...{ parameters: z.json(), timeToLiveMs: durationMs },
+    kind: z.literal('command'),
+    on,
+    deviceId: id.optional(),
+    name: z.string(),
+    parameters: z.json(),
+    timeToLiveMs: durationMs,
   }),
   /** To `fleet/{tenant}/{device}/message` of the device of the alert; the topic goes with it. */
   z.object({ kind: z.literal('publish'), on, topic: z.string(), payload: z.json() }),
@@ -84,8 +92,15 @@ export const ruleActions = z.array(action);
 
 /** The whole rule. `version` goes up by one with each change: the revision of its stream. */
 export const ruleDefinition = z.object({
-  ...{ ruleId: id, version: z.int().positive(), name: z.string(), description: z.string().optional() },
-  ...{ enabled: z.boolean(), severity: ruleSeverity, selector: ruleSelector, condition, actions: ruleActions },
+  ruleId: id,
+  version: z.int().positive(),
+  name: z.string(),
+  description: z.string().optional(),
+  enabled: z.boolean(),
+  severity: ruleSeverity,
+  selector: ruleSelector,
+  condition,
+  actions: ruleActions,
 });
 
 export type RuleDefinition = z.infer<typeof ruleDefinition>;

@@ -55,7 +55,8 @@ export function deviceRules(all: readonly CompiledRule[]): DeviceRules {
       else rules.push(rule);
     }
   return {
-    ...{ all, byMetric },
+    all,
+    byMetric,
     hearingAll: all.filter(({ hearsAll }) => hearsAll),
     hearingPresence: all.filter(({ hearsPresence }) => hearsPresence),
     waiting: all.filter(({ waits }) => waits),
@@ -156,7 +157,9 @@ export function watchDevice(before: WatchedDevice, rules: DeviceRules, onFault: 
       const ids = new Set(all.map(({ definition }) => definition.ruleId));
       return {
         device: {
-          ...{ clock, heardAt, presence },
+          clock,
+          heardAt,
+          presence,
           metrics: Object.fromEntries(Object.entries(metrics).filter(([metric]) => rules.byMetric.has(metric))),
           // State of a rule that is no longer about the device is for whoever ends it, not for us, to remove.
           rules: Object.fromEntries([...states].filter(([id, state]) => ids.has(id) || state.r === true)),

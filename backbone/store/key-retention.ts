@@ -15,7 +15,9 @@ export function startKeyRetention(options: { sql: Sql; log: Logger; table: Idemp
 } {
   const { sql, log, table } = options;
   return startRounds({
-    ...{ log, failing: "Old idempotency keys can't be forgotten", backoff: { firstMs: 60_000, longestMs: hourMs } },
+    log,
+    failing: "Old idempotency keys can't be forgotten",
+    backoff: { firstMs: 60_000, longestMs: hourMs },
     async round() {
       const purged = await purgeIdempotencyKeys(sql, table, keptDays);
       if (purged > 0) log.info({ purged }, 'old idempotency keys forgotten');

@@ -73,7 +73,8 @@ export async function startHive(supergraphFile: string, kind: keyof typeof confi
     await pause(200);
   }
   return {
-    ...{ url, pid: child.pid ?? 0 },
+    url,
+    pid: child.pid ?? 0,
     async [Symbol.asyncDispose]() {
       const exited = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGKILL');

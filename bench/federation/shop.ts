@@ -40,13 +40,16 @@ const users = numbers(6).map((id) => ({
 const products = numbers(9).map((upc) => ({ upc: String(upc), name: `P${upc}`, price: 100 * upc, weight: 100 * upc }));
 const sentence = 'Lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor. ';
 const reviews = [1, 1, 1, 1, 2, 2, 2, 2, 3, 4, 4].map((upc, index) => ({
-  ...{ id: String(index + 1), body: sentence.repeat(3 + (index % 4)), upc: String(upc) },
+  id: String(index + 1),
+  body: sentence.repeat(3 + (index % 4)),
+  upc: String(upc),
 }));
 type ReviewRow = (typeof reviews)[number];
 
 const reviewsOfUser = () => reviews.slice(0, 2).map(reviewOf);
 const productOf = (upc: string) => ({
-  ...{ __typename: 'Product', upc },
+  __typename: 'Product',
+  upc,
   reviews: () => reviews.filter((review) => review.upc === upc).map(reviewOf),
 });
 function reviewOf({ id, body, upc }: ReviewRow): object {

@@ -21,7 +21,8 @@ async function answer(path: string, body: string): Promise<Buffer> {
     operationName?: string;
   };
   const result = await graphql({
-    ...{ schema, source: query },
+    schema,
+    source: query,
     ...(variables ? { variableValues: variables } : {}),
     ...(operationName === undefined ? {} : { operationName }),
   });

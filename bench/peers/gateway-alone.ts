@@ -15,7 +15,9 @@ const gateway = createGatewayRole({
   log: createLogger({ level: 'warn', pretty: false }),
   metrics: new Registry(),
   verifyToken: async () => ({
-    ...{ tenant: 'bench', subject: 'bench', scopes },
+    tenant: 'bench',
+    subject: 'bench',
+    scopes,
     expiresAtMs: Date.now() + 86_400_000,
   }),
   subgraphs: { device: () => device, actions: () => actions, query: () => query },

@@ -8,8 +8,11 @@ import { startTracing } from '../../platform/observability/tracing.js';
 
 const [supergraph = '', workers = '1'] = process.argv.slice(2);
 const config = readConfig({
-  ...{ NODE_ENV: 'production', GATEWAY_PORT: '0', GATEWAY_MAX_COST: '100000000' },
-  ...{ GATEWAY_WORKERS: workers, LOG_LEVEL: 'warn' },
+  NODE_ENV: 'production',
+  GATEWAY_PORT: '0',
+  GATEWAY_MAX_COST: '100000000',
+  GATEWAY_WORKERS: workers,
+  LOG_LEVEL: 'warn',
 });
 // As the command has it, and each worker.
 await startTracing(config.tracing);

@@ -13,7 +13,9 @@ import { streamRequestOf } from '../../platform/graphql/stream-contract.js';
 import { startSubgraphs } from '../../test/gateway/subgraphs.js';
 
 const verifyToken: VerifyToken = async () => ({
-  ...{ tenant: 'bench', subject: 'bench', scopes: new Set(allScopes) },
+  tenant: 'bench',
+  subject: 'bench',
+  scopes: new Set(allScopes),
   expiresAtMs: Date.now() + 86_400_000,
 });
 const subgraphs = await startSubgraphs(verifyToken);

@@ -82,7 +82,9 @@ export function createCommandSender(options: {
       subject: deviceId,
       tenant: command.tenant,
       data: {
-        ...{ commandId, deviceId, at: Date.now() },
+        commandId,
+        deviceId,
+        at: Date.now(),
         ...(type === 'io.fleetgraph.command.dispatched.v1' ? { attempt: attemptOf(command) } : {}),
       },
       causationid: command.id,
@@ -95,7 +97,9 @@ export function createCommandSender(options: {
   };
 
   const queue = createCommandQueue({
-    ...{ broker, log, bridgeMetrics },
+    broker,
+    log,
+    bridgeMetrics,
     onSent: (command) => signal(command, 'io.fleetgraph.command.dispatched.v1'),
   });
 

@@ -44,7 +44,8 @@ export function readAck(text: string): CommandAnswer {
       const { result, error, retryable, attempt } = ack;
       checkResult(result);
       return {
-        ...{ commandId, status },
+        commandId,
+        status,
         ...(result === undefined ? {} : { result: result as Acknowledged['result'] }),
         ...(typeof error === 'string' ? { error: error.slice(0, maxTextLength) } : {}),
         ...(status === 'FAILED' && retryable === true ? { retryable } : {}),

@@ -119,17 +119,22 @@ export function createIntake(options: {
           const at = clock.stamp(deviceId);
           if (ack.status === 'IN_PROGRESS')
             return store(topics.signals, profile, 'io.fleetgraph.command.progress-reported.v1', {
-              ...{ commandId: ack.commandId, deviceId, at },
+              commandId: ack.commandId,
+              deviceId,
+              at,
               ...(ack.progress === undefined ? {} : { progress: ack.progress }),
               ...(ack.message === undefined ? {} : { message: ack.message }),
             });
           if (ack.status === 'RECEIVED')
             return store(topics.signals, profile, 'io.fleetgraph.command.received.v1', {
-              ...{ commandId: ack.commandId, deviceId, at },
+              commandId: ack.commandId,
+              deviceId,
+              at,
             });
           return store(topics.signals, profile, 'io.fleetgraph.command.acknowledged.v1', {
             ...ack,
-            ...{ deviceId, at },
+            deviceId,
+            at,
           });
         }
       }

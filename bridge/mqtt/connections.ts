@@ -34,7 +34,12 @@ export function createConnections(): (client: Client) => Connection {
     let connection = connections.get(client);
     if (!connection) {
       connection = {
-        ...{ profile: undefined, session: 0, ended: false, willTopic: undefined, bytesSeen: 0, unconfirmed: 0 },
+        profile: undefined,
+        session: 0,
+        ended: false,
+        willTopic: undefined,
+        bytesSeen: 0,
+        unconfirmed: 0,
         subscriptions: new Map(),
         unacknowledged: [],
       };

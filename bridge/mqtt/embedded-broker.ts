@@ -61,7 +61,9 @@ export async function createEmbeddedBroker(options: EmbeddedBrokerOptions): Prom
   broker.authenticate = (client, username, password, done) => {
     const connection = connectionOf(client);
     void login({
-      ...{ clientId: client.id, username: username ?? '', password: password?.toString() ?? '' },
+      clientId: client.id,
+      username: username ?? '',
+      password: password?.toString() ?? '',
       address: (client.conn as Socket).remoteAddress ?? '',
       willTopic: connection.willTopic,
     }).then((outcome) => {

@@ -201,7 +201,9 @@ export function createExecutor(options: ExecutorOptions): Executor {
     prepared += 1;
     return {
       number: prepared,
-      ...{ operation, supergraph, queryPlan },
+      operation,
+      supergraph,
+      queryPlan,
       coerce: compileCoercion(apiSchema, document, operation),
       step: compilePlan(node, { schema: supergraphSchema, subgraphs, clientNames: clientNames(dataNames) }),
       respond: compileResponse(apiSchema, document, operation, restriction?.denials, dataNames),

@@ -116,7 +116,9 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
   const present = presentEnding(formatError);
 
   const services: StreamServices = {
-    ...{ upstreams: options.upstreams, log: options.log, present },
+    upstreams: options.upstreams,
+    log: options.log,
+    present,
     resumeForMs: options.resumeForMs ?? 60_000,
     ...createEventExecutor(options),
     onOver(stream) {
@@ -180,7 +182,10 @@ export function createSubscriptionEngine(options: SubscriptionEngineOptions): Su
         throw new FleetgraphError('BAD_USER_INPUT', coerced.errors[0]?.message ?? 'The variables do not fit.');
       const variables = coerced.sent;
       const member = new Member({
-        ...{ subscriber, context, events, limits: queueLimits },
+        subscriber,
+        context,
+        events,
+        limits: queueLimits,
         since: since ?? resumption?.sinceOf(variables),
       });
       metrics.subscriptions.inc();

@@ -96,10 +96,16 @@ export function createEventExecutor(options: EventExecutorOptions): EventExecuto
     const tree = data ? readerFor(tape).fromValues(data) : {};
     rewrite?.(tree);
     const run: Run = {
-      ...{ data: tree, tape, variables, given: variables, context, signal: undefined },
+      data: tree,
+      tape,
+      variables,
+      given: variables,
+      context,
+      signal: undefined,
       isLossless: hasLosslessNumber(variables),
       failures: [],
-      ...{ isReadOnly: true, entityRequests: new Map() },
+      isReadOnly: true,
+      entityRequests: new Map(),
     };
     if (errors) run.failures.push(...failuresOfEvent(errors, plan, run.data));
     const write = (): Buffer => {

@@ -51,7 +51,8 @@ export function createPages(options: PagesOptions): Pages {
       let mark: StreamMark['mark'] | undefined;
       const ordered = new InOrder<StreamPayload>({
         // A page has an end: what waits is bounded by it.
-        ...{ maxRunning: options.maxExecuting, maxWaiting: Infinity },
+        maxRunning: options.maxExecuting,
+        maxWaiting: Infinity,
         deliver: (payload) => payloads.push(payload),
       });
       const leave = options.subscribe(question, {

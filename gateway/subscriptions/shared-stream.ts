@@ -228,7 +228,8 @@ export class SharedStream {
 
   #inLine(): InOrder<StreamPayload> {
     this.#ordered ??= new InOrder<StreamPayload>({
-      ...{ maxRunning: maxExecuting, maxWaiting },
+      maxRunning: maxExecuting,
+      maxWaiting,
       deliver: (payload) => this.#deliver(payload),
       failed: (error) => this.#failAll(error),
     });
@@ -251,7 +252,8 @@ export class SharedStream {
         const payload = payloadAtOnce(this.identity, event, this.#services);
         return payload ? () => payload : workFor(this.identity, event, context, this.#services);
       },
-      ...{ maxExecuting, retryForMs: resumeForMs },
+      maxExecuting,
+      retryForMs: resumeForMs,
     });
     return this.#pages;
   }

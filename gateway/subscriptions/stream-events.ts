@@ -31,7 +31,9 @@ export function operationOf(
     variables: since === undefined ? own : { ...own, [sinceVariable]: since },
     // What a client has written must be in what it begins with; what happens comes by itself.
     extensions: {
-      ...{ authorization, traceparent, correlationId },
+      authorization,
+      traceparent,
+      correlationId,
       ...(stream?.phase === 'live' ? {} : { consistencyToken: rest['x-fleetgraph-consistency'] }),
       ...(stream ? { stream } : {}),
     },

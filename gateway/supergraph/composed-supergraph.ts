@@ -100,7 +100,8 @@ async function sdlOf({ url }: RunningSubgraph, timeoutMs: number): Promise<strin
   source.fetcher = (address, init) => unbounded(address, { ...init, signal });
   const { data, errors } = await source
     .process({
-      ...{ kind: GraphQLDataSourceRequestKind.LOADING_SCHEMA, context: {} },
+      kind: GraphQLDataSourceRequestKind.LOADING_SCHEMA,
+      context: {},
       request: { query: '{ _service { sdl } }' },
     })
     .catch((error: unknown) => {

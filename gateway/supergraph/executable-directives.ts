@@ -76,7 +76,9 @@ function withoutImports(
   if (left.length === 0) return null;
   const others = (link.arguments ?? []).filter(({ name }) => name.value !== 'import' && name.value !== 'as');
   const argument = (name: string, value: ConstValueNode): ConstArgumentNode => ({
-    ...{ kind: Kind.ARGUMENT, name: { kind: Kind.NAME, value: name }, value },
+    kind: Kind.ARGUMENT,
+    name: { kind: Kind.NAME, value: name },
+    value,
   });
   return {
     ...link,

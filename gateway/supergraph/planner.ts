@@ -58,7 +58,9 @@ export function createPlanner(supergraph: DocumentNode, supportedFeatures: Set<s
   const names = namesOfPlanner(required.document);
   const defaults = directiveDefaults(supergraph);
   const adapting = {
-    ...{ needs: whatFieldsNeed(required.document), standIns: required.standIns, doubles: chained.doubles },
+    needs: whatFieldsNeed(required.document),
+    standIns: required.standIns,
+    doubles: chained.doubles,
     withoutRootTypeNames: withoutRootTypeNames(supergraph),
   };
   return {

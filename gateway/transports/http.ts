@@ -61,7 +61,8 @@ export async function addGraphQLRoute(options: GraphQLRouteOptions): Promise<Htt
   const refusals = createRefusals(formatError, metrics);
   const streams = createHttpStreams({ ...transport, refusals });
   const admit = createAdmission({
-    ...{ findOperation, production },
+    findOperation,
+    production,
     persisted: createPersistedQueries(options.knownOperations, cacheObserver(metrics, 'persisted_queries')),
     createContext: (request) =>
       createContext(
@@ -77,9 +78,17 @@ export async function addGraphQLRoute(options: GraphQLRouteOptions): Promise<Htt
       ),
   });
   const pipeline = createRequestPipeline({
-    ...{ admit, executeOnce, streams, refusals, parseJson, production },
+    admit,
+    executeOnce,
+    streams,
+    refusals,
+    parseJson,
+    production,
     answers: createHttpAnswers({
-      ...{ refusals, production, maxBatch: graph.batch, overridesHeader: graph.overrides.header },
+      refusals,
+      production,
+      maxBatch: graph.batch,
+      overridesHeader: graph.overrides.header,
     }),
   });
   const landingPage = production ? undefined : await createLandingPage();
@@ -128,7 +137,8 @@ export async function addGraphQLRoute(options: GraphQLRouteOptions): Promise<Htt
     for (const url of paths) {
       // Fastify adds HEAD to GET.
       scope.route({
-        ...{ url, method: ['GET', 'POST'] },
+        url,
+        method: ['GET', 'POST'],
         async handler(request, reply) {
           if (landingPage && isSafeMethod(request) && prefersPage(request.headers.accept))
             return reply.type('text/html; charset=utf-8').send(await landingPage());
@@ -140,7 +150,8 @@ export async function addGraphQLRoute(options: GraphQLRouteOptions): Promise<Htt
         reply.code(204).headers({ allow, 'content-length': '0' }).send(),
       );
       scope.route({
-        ...{ url, method: others },
+        url,
+        method: others,
         onRequest: async (request) => {
           const message = `${request.method} is not a method of this path. Send POST, or GET for a query.`;
           throw new RequestFault(message, 405, { allow });

@@ -29,7 +29,8 @@ export function createOperationCache<Value extends object>(
 ): OperationCache<Value> {
   const bounded = (maxSize: number) =>
     new LRUCache<string, Value>({
-      ...{ maxSize, sizeCalculation: (_value, text) => text.length + 200 },
+      maxSize,
+      sizeCalculation: (_value, text) => text.length + 200,
       dispose(_value, _text, reason) {
         if (reason === 'evict') observer?.evicted();
       },

@@ -166,7 +166,9 @@ export function createOperations(options: {
         'The document has no operation of that name, or several and none is named.',
       );
     const made = knownOperation({
-      ...{ document, operation, planned },
+      document,
+      operation,
+      planned,
       guard: guards.guard(document, operation, supergraph),
       labels: supergraph.overrideLabels?.(document, operation) ?? [],
       alwaysOn: options.overrideLabels ?? none,
@@ -262,7 +264,10 @@ function knownOperation({
     const prepared = once(() => prepare(restriction, overrides), planned);
     const subscriptionPlan = once(() => planSubscription(restriction, overrides), planned);
     const made: Variant = {
-      ...{ identity, overrides, prepared, subscriptionPlan },
+      identity,
+      overrides,
+      prepared,
+      subscriptionPlan,
       isPlanned: () => (isSubscription ? subscriptionPlan : prepared).hasValue(),
     };
     if (variants.size >= maxVariants) variants.clear();
@@ -270,7 +275,10 @@ function knownOperation({
     return made;
   };
   return {
-    ...{ document, operation, guard, isSubscription },
+    document,
+    operation,
+    guard,
+    isSubscription,
     asksForSchemaOnly: operation.selectionSet.selections.every(
       (selection) => selection.kind === Kind.FIELD && selection.name.value.startsWith('__'),
     ),

@@ -1,6 +1,6 @@
 /**
  * The one reader of the environment. Every setting has a default that works on a fresh machine; the absence of a URL
- * chooses the embedded part (PostgreSQL, MQTT broker, bus, token issuer). README.md has the table of settings.
+ * chooses the embedded part (PostgreSQL, MQTT broker, bus, token issuer). docs/configuration.md has the table of settings.
  */
 import { availableParallelism, hostname } from 'node:os';
 import { resolve } from 'node:path';
@@ -145,7 +145,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     const faults = parsed.error.issues.map(
       (issue) => `${issue.path.join('.')} ${issue.message.replace(/^Invalid input: /, '')}`,
     );
-    throw new StartupError(`Bad configuration: ${faults.join('; ')}. The README has the table of settings.`);
+    throw new StartupError(`Bad configuration: ${faults.join('; ')}. docs/configuration.md has the table of settings.`);
   }
   const value = parsed.data;
   const instance =

@@ -28,7 +28,7 @@ const workers = z.union([z.literal('auto'), positiveInteger.max(256)], {
   error: 'must be auto, or a number up to 256',
 });
 
-/** In the order of the README's table. */
+/** In the order of the table in docs/configuration.md. */
 export const gatewaySettings = {
   GATEWAY_WORKERS: workers.default(1),
   GATEWAY_MAX_BODY_BYTES: positiveInteger.default(1_572_864),

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { gatewaySettings } from './gateway-settings.js';
 import { brokerList, flag, hostList, networkList, port, positiveInteger, secondsList, url } from './value-kinds.js';
 
-/** Every variable with its schema, in the order of the README's table. */
+/** Every variable with its schema, in the order of the table in docs/configuration.md. */
 export const settings = {
   NODE_ENV: z.enum(['development', 'production', 'test']).default('development'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),

@@ -86,7 +86,10 @@ export function createLocalExecution(options: {
       const document = documentOf(query);
       const { variableDefinitions = [] } = getOperationAST(document, operationName) ?? {};
       const { data, errors } = await execute({
-        ...{ schema, document, contextValue, variableValues: withoutLossless(schema, variableDefinitions, variables) },
+        schema,
+        document,
+        contextValue,
+        variableValues: withoutLossless(schema, variableDefinitions, variables),
         ...(operationName === undefined ? {} : { operationName }),
       });
       // Nothing was executed: the variables are at fault.

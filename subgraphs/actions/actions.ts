@@ -60,7 +60,14 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole & Lo
   const watch = createTargetWatch({ sql, log });
   const webhooks = createWebhooks({ config: config.webhooks, pool, bus, log, metrics, wakeRelay });
   const rules = createRules({
-    ...{ bus, pool, log, metrics, watch, wakeRelay, findWebhooks, unknownTimeoutMs: config.consistencyTimeoutMs },
+    bus,
+    pool,
+    log,
+    metrics,
+    watch,
+    wakeRelay,
+    findWebhooks,
+    unknownTimeoutMs: config.consistencyTimeoutMs,
   });
   const alerts = createAlerts({ bus, pool, log, metrics, wakeRelay });
   const consumers = [
@@ -72,14 +79,21 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole & Lo
   ];
   const findFault = createCommandCheck();
   const jobs = createJobMutations({
-    ...{ prisma, sql, wakeRelay, findFault },
+    prisma,
+    sql,
+    wakeRelay,
+    findFault,
     wakeWorker: () => jobWorker?.wake(),
   });
   const commandOptions = { prisma, sql, watch, wakeRelay, metrics: commandMetrics, findFault };
   const mutations = createCommandMutations({ ...commandOptions, unknownDeviceTimeoutMs: config.consistencyTimeoutMs });
   const deadLetters = createDeadLetterResolvers({ sql, mutations: createDeadLetterMutations({ pool, wakeRelay }) });
   const effects = createEffectConsumer({
-    ...{ bus, pool, log, metrics, tries: config.webhooks.retryDelaysMs.length + 1 },
+    bus,
+    pool,
+    log,
+    metrics,
+    tries: config.webhooks.retryDelaysMs.length + 1,
     // It does not wait for a device to become known: nobody waits for its answer, and others' alerts do.
     commands: createCommandMutations({ ...commandOptions, unknownDeviceTimeoutMs: 0 }),
     onDone() {
@@ -120,12 +134,20 @@ export function createActionsRole(options: ActionsRoleOptions): ServiceRole & Lo
       ];
       app = createHttpService({ ...service, log, metrics, ready });
       server = await serveSubgraph<ActionsContext>({
-        ...{ app, verifyToken, log, production: config.mode === 'production' },
+        app,
+        verifyToken,
+        log,
+        production: config.mode === 'production',
         schema: createSubgraphSchema(
           readFileSync(new URL('schema.graphql', import.meta.url), 'utf8'),
           createResolvers({
-            ...{ sql, mutations, jobs, webhooks: webhooks.resolvers, deadLetters },
-            ...{ rules: rules.resolvers, alerts: alerts.resolvers },
+            sql,
+            mutations,
+            jobs,
+            webhooks: webhooks.resolvers,
+            deadLetters,
+            rules: rules.resolvers,
+            alerts: alerts.resolvers,
           }),
         ),
         context: (base) => ({

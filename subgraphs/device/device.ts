@@ -74,7 +74,10 @@ export function createDeviceRole(
       keyRetention = startKeyRetention({ sql, log, table: 'device.idempotency_keys' });
       app = createHttpService({ ...service, log, metrics, ready, maxBodyBytes: 4_194_304 });
       server = await serveSubgraph<DeviceContext>({
-        ...{ app, verifyToken, log, production: config.mode === 'production' },
+        app,
+        verifyToken,
+        log,
+        production: config.mode === 'production',
         schema: createSubgraphSchema(
           readFileSync(new URL('schema.graphql', import.meta.url), 'utf8'),
           createResolvers({ sql, mutations: createRegistryMutations({ prisma, sql, wakeRelay }) }),

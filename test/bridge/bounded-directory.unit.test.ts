@@ -5,7 +5,12 @@ import { createBoundedDirectory } from '../../bridge/bounded-directory.js';
 import { eventually } from '../world/eventually.js';
 
 const profile: DeviceProfile = {
-  ...{ tenant: 'acme', deviceId: 'd', typeId: 'generic', active: true, decoder: 'json', metrics: [] },
+  tenant: 'acme',
+  deviceId: 'd',
+  typeId: 'generic',
+  active: true,
+  decoder: 'json',
+  metrics: [],
 };
 const credentials = { clientId: 'd', username: 'd', password: 'secret' };
 

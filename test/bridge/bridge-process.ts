@@ -18,11 +18,20 @@ const metrics = new Registry();
 const pool = createPool({ url: databaseUrl, size: 5, applicationName: 'bridge-process', log });
 const bus = createPostgresBus({ pool, databaseUrl, log, metrics });
 const profileOf = (deviceId: string): DeviceProfile => ({
-  ...{ tenant: 'acme', deviceId, typeId: 'generic', active: true, decoder: 'json', metrics: [] },
+  tenant: 'acme',
+  deviceId,
+  typeId: 'generic',
+  active: true,
+  decoder: 'json',
+  metrics: [],
 });
 const bridge = createBridgeRole({
   config: readConfig({ ...process.env, NODE_ENV: 'test', BRIDGE_PORT: '0', MQTT_PORT: mqttPort, BUS_PARTITIONS: '2' }),
-  ...{ log, metrics, pool, databaseUrl, bus },
+  log,
+  metrics,
+  pool,
+  databaseUrl,
+  bus,
   verifyToken: () => Promise.reject(new Error('no tokens here')),
   directory: {
     authenticate: async ({ clientId, password }) => (password === 'secret' ? profileOf(clientId) : undefined),

@@ -50,7 +50,11 @@ export interface BridgeWorld extends AsyncDisposable {
 export async function createBridgeWorld(settings: Readonly<Record<string, string>> = {}): Promise<BridgeWorld> {
   const database = await createDatabase();
   const bus = createPostgresBus({
-    ...{ pool: database.pool, databaseUrl: database.url, log: silentLog, metrics: new Registry(), leaseTtlMs: 1_000 },
+    pool: database.pool,
+    databaseUrl: database.url,
+    log: silentLog,
+    metrics: new Registry(),
+    leaseTtlMs: 1_000,
   });
   const configWith = (changed: Readonly<Record<string, string>>) =>
     readConfig({
@@ -68,16 +72,14 @@ export async function createBridgeWorld(settings: Readonly<Record<string, string
   const start = async (changed: Readonly<Record<string, string>> = {}) => {
     const metrics = new Registry();
     const bridge = createBridgeRole({
-      ...{
-        config: configWith(changed),
-        log: silentLog,
-        metrics,
-        pool: database.pool,
-        databaseUrl: database.url,
-        bus,
-        verifyToken: issuer.verifyToken,
-        directory,
-      },
+      config: configWith(changed),
+      log: silentLog,
+      metrics,
+      pool: database.pool,
+      databaseUrl: database.url,
+      bus,
+      verifyToken: issuer.verifyToken,
+      directory,
     });
     await bridge.start();
     return { bridge, metrics };
@@ -147,7 +149,10 @@ export async function createBridgeWorld(settings: Readonly<Record<string, string
     },
     async connect(device, options = {}, prepare = () => undefined) {
       const client = connect(`mqtt://127.0.0.1:${world.mqttPort()}`, {
-        ...{ clientId: device.deviceId, username: device.deviceId, password: 'secret', reconnectPeriod: 0 },
+        clientId: device.deviceId,
+        username: device.deviceId,
+        password: 'secret',
+        reconnectPeriod: 0,
         ...options,
       });
       clients.push(client);
@@ -226,11 +231,13 @@ export function twinChanged({ tenant, deviceId }: TestDevice, half: 'desired' | 
   const common = { source: '/device', subject: deviceId, tenant };
   return half === 'desired'
     ? makeEvent({
-        ...{ ...common, type: 'io.fleetgraph.device.desired-state-set.v1' },
+        ...common,
+        type: 'io.fleetgraph.device.desired-state-set.v1',
         data: { deviceId, desired: {}, version: 1 },
       })
     : makeEvent({
-        ...{ ...common, type: 'io.fleetgraph.device.reported-state-changed.v1' },
+        ...common,
+        type: 'io.fleetgraph.device.reported-state-changed.v1',
         data: { deviceId, reported: {}, version: 1 },
       });
 }

@@ -14,7 +14,10 @@ const clients: MqttClient[] = [];
 beforeEach(async () => {
   database = await createDatabase();
   const bus = createPostgresBus({
-    ...{ pool: database.pool, databaseUrl: database.url, log: silentLog, metrics: new Registry() },
+    pool: database.pool,
+    databaseUrl: database.url,
+    log: silentLog,
+    metrics: new Registry(),
   });
   await bus.ensureTopics(topicOptions({ partitions: 2, retentionMs: 3_600_000 }));
   await bus.close();
@@ -33,7 +36,10 @@ const portOf = (started: Child): string => started.output().trim();
 /** A device that comes back by itself, with what was not acknowledged. */
 async function connect(clientId: string): Promise<MqttClient> {
   const client = await connectAsync(`mqtt://127.0.0.1:${portOf(child)}`, {
-    ...{ clientId, username: clientId, password: 'secret', reconnectPeriod: 50 },
+    clientId,
+    username: clientId,
+    password: 'secret',
+    reconnectPeriod: 50,
   });
   client.on('error', () => undefined);
   clients.push(client);
@@ -123,7 +129,8 @@ test('a bridge that starts after a kill says in every partition that whoever was
       [topics.signals],
     );
     return rows.map(({ type, partition, value }) => ({
-      ...{ type: type.split('.').at(-2), partition },
+      type: type.split('.').at(-2),
+      partition,
       session: (JSON.parse(value) as { session: number }).session,
     }));
   };

@@ -13,7 +13,7 @@ test.each(examples)('$name is valid', ({ text }) => {
   expect(validate(apiSchema, parse(text)).map(({ message }) => message)).toEqual([]);
 });
 
-test('README and docs/subscriptions.md have examples', () => {
-  for (const path of ['README.md', 'docs/subscriptions.md'])
+test('README, docs/api.md and docs/subscriptions.md have examples', () => {
+  for (const path of ['README.md', 'docs/api.md', 'docs/subscriptions.md'])
     expect(examples.filter(({ name }) => name.startsWith(path)).length, path).toBeGreaterThan(0);
 });

@@ -7,8 +7,8 @@ import { errorCodes } from '../../platform/errors.js';
 import { scopes } from '../../platform/identity/identity.js';
 import { code, read, tableRows } from './repository.js';
 
-test('the table of settings in the README has every variable with its default, and no other', () => {
-  const documented = tableRows(read('README.md'), 'variable').map(([variable, byDefault]) => [
+test('docs/configuration.md has every variable with its default, and no other', () => {
+  const documented = tableRows(read('docs/configuration.md'), 'variable').map(([variable, byDefault]) => [
     code(variable),
     code(byDefault),
   ]);
@@ -43,8 +43,8 @@ test('docs/mqtt.md lists the reasons for refusing a message, with what they mean
   );
 });
 
-test('the README lists the scopes, with what they allow', () => {
-  expect(tableRows(read('README.md'), 'scope').map(([scope, allows]) => [code(scope), allows])).toEqual(
+test('docs/tokens.md lists the scopes, with what they allow', () => {
+  expect(tableRows(read('docs/tokens.md'), 'scope').map(([scope, allows]) => [code(scope), allows])).toEqual(
     Object.entries(scopes),
   );
 });

@@ -89,7 +89,8 @@ test.each(clients)(
       url: `http://127.0.0.1:${gate.port}/graphql`,
       // The first one has expired.
       token: async () => tokens.shift() ?? world.issuer.token('acme'),
-      ...{ query, deviceId: 'boiler' },
+      query,
+      deviceId: 'boiler',
       show: ({ cursor, device }) => shown.push(`${cursor} of ${device.name}`),
       failed: (error) => failures.push(error),
     };

@@ -41,7 +41,9 @@ test('a reading raises an alert, which calls the webhook once and commands the d
   const [received] = receiver.received('/alerts');
   if (received === undefined) throw new Error('nothing was received');
   expect(verify(received, createWebhook.secret)).toMatchObject({
-    ...{ type: 'io.fleetgraph.alert.raised.v1', subject: device.id, tenant: 'acme' },
+    type: 'io.fleetgraph.alert.raised.v1',
+    subject: device.id,
+    tenant: 'acme',
     data: { ruleName: 'Too hot', severity: 'CRITICAL', readings: [{ metric: 'temperature', value: 95 }] },
   });
   await eventually(() => expect(commands).toMatchObject([{ name: 'cool' }]));

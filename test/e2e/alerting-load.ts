@@ -13,7 +13,9 @@ const path = '/alerts';
 
 /** What the platform of such a test must be told of webhooks. */
 export const webhookSettings = {
-  ...{ WEBHOOK_TIMEOUT_MS: '2000', WEBHOOK_ALLOW_HTTP: 'true', WEBHOOK_ALLOWED_HOSTS: '127.0.0.1' },
+  WEBHOOK_TIMEOUT_MS: '2000',
+  WEBHOOK_ALLOW_HTTP: 'true',
+  WEBHOOK_ALLOWED_HOSTS: '127.0.0.1',
 };
 
 export interface AlertingLoad {
@@ -56,7 +58,8 @@ export async function startAlertingLoad(options: {
   );
   await platform.data('mutation R($input: CreateRuleInput!) { createRule(input: $input) { rule { id } } }', {
     input: {
-      ...{ name: 'High', condition: { when: 'level > 5' } },
+      name: 'High',
+      condition: { when: 'level > 5' },
       actions: [{ webhook: { webhookId: createWebhook.webhook.id } }],
     },
   });

@@ -14,7 +14,9 @@ let receiver: WebhookReceiver;
 beforeAll(async () => {
   receiver = await startWebhookReceiver();
   platform = await startPlatform({
-    ...{ GATEWAY_TRUSTED_PROXIES: '127.0.0.1', WEBHOOK_ALLOW_HTTP: 'true', WEBHOOK_ALLOWED_HOSTS: '127.0.0.1' },
+    GATEWAY_TRUSTED_PROXIES: '127.0.0.1',
+    WEBHOOK_ALLOW_HTTP: 'true',
+    WEBHOOK_ALLOWED_HOSTS: '127.0.0.1',
   });
 });
 afterAll(async () => {

@@ -22,8 +22,12 @@ async function cli(...args: readonly string[]) {
 test('letters are listed, replayed by their cause and discarded by their id', async () => {
   for (const [offset, cause] of ['mended since', 'mended since', 'hopeless'].entries()) {
     const event = makeEvent({
-      ...{ source: '/device', type: 'io.fleetgraph.device.registered.v1', subject: `cli-${offset}`, tenant: 'acme' },
-      ...{ id: randomUUID(), data: { deviceId: `cli-${offset}`, name: 'B', typeId: 'generic', labels: {} } },
+      source: '/device',
+      type: 'io.fleetgraph.device.registered.v1',
+      subject: `cli-${offset}`,
+      tenant: 'acme',
+      id: randomUUID(),
+      data: { deviceId: `cli-${offset}`, name: 'B', typeId: 'generic', labels: {} },
     });
     const record = {
       ...encode(event),

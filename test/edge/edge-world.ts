@@ -138,7 +138,11 @@ export async function send(
   return new Promise((resolve, reject) => {
     const request = httpRequest(
       {
-        ...{ hostname, port, path, agent: false, method: options.method ?? 'GET' },
+        hostname,
+        port,
+        path,
+        agent: false,
+        method: options.method ?? 'GET',
         headers: ['host', `${hostname}:${port}`, ...headers],
       },
       (response) => {

@@ -33,7 +33,8 @@ describe.skipIf(!hasTraefik())('failover', () => {
     const issue = (tenant: string, subject: string) =>
       issuer.issue({ tenant, subject, scopes: allScopes, lifetimeSeconds: 600 });
     return {
-      ...{ issuer, dataDirectory },
+      issuer,
+      dataDirectory,
       verifyToken: createTokenVerifier({ keys: issuer.keys, ...names }),
       token: (tenant) => issue(tenant, 'tester'),
       tokens: await Promise.all(clients.map((client) => issue('acme', client))),

@@ -5,8 +5,10 @@ import { startTraefik, type Traefik } from '../world/traefik/traefik.js';
 import { send, startBackend, type Backend } from './edge-world.js';
 
 const handshake = {
-  ...{ connection: 'Upgrade', upgrade: 'websocket' },
-  ...{ 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', 'sec-websocket-version': '13' },
+  connection: 'Upgrade',
+  upgrade: 'websocket',
+  'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+  'sec-websocket-version': '13',
 };
 const preflight = { origin: 'http://localhost:5173', 'access-control-request-method': 'POST' };
 
@@ -100,8 +102,12 @@ describe.skipIf(!hasTraefik())('headers', () => {
     await send(traefik.url, '/graphql', {
       method: 'POST',
       headers: {
-        ...{ authorization: 'Bearer acme/alice', 'x-forwarded-for': '203.0.113.9', 'x-real-ip': '203.0.113.9' },
-        ...{ 'x-forwarded-host': 'evil.test', 'x-forwarded-proto': 'https', x_forwarded_for: '203.0.113.9' },
+        authorization: 'Bearer acme/alice',
+        'x-forwarded-for': '203.0.113.9',
+        'x-real-ip': '203.0.113.9',
+        'x-forwarded-host': 'evil.test',
+        'x-forwarded-proto': 'https',
+        x_forwarded_for: '203.0.113.9',
       },
     });
     expect(arrival().headers).toMatchObject({

@@ -165,7 +165,10 @@ describe.skipIf(!hasTraefik())('limits', () => {
       expect(answer.status).toBe(413);
       const chunks = Readable.from(Array.from({ length: 65 }, () => Buffer.alloc(65_536, 'x')));
       const chunked = await fetch(`${world.traefik.url}${path}`, {
-        ...{ method: 'POST', headers, body: Readable.toWeb(chunks), duplex: 'half' },
+        method: 'POST',
+        headers,
+        body: Readable.toWeb(chunks),
+        duplex: 'half',
       });
       expect(chunked.status).toBe(413);
       expect(world.backend.arrived).toEqual([]);

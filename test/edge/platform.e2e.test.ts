@@ -31,7 +31,8 @@ describe.skipIf(!hasTraefik())('fleetgraph behind the edge', () => {
   };
   const ingest = async (authorization: string, line: object) => {
     const { status, body } = await send(traefik.url, '/ingest/v1/telemetry', {
-      ...{ method: 'POST', headers: { authorization, 'content-type': 'application/json' } },
+      method: 'POST',
+      headers: { authorization, 'content-type': 'application/json' },
       body: JSON.stringify(line),
     });
     return { status, body: JSON.parse(body) as { accepted?: number; error?: { code: string } } };

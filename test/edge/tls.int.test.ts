@@ -81,7 +81,11 @@ describe.skipIf(!hasTraefik())('TLS', () => {
     const tryWith = async (maxVersion: 'TLSv1.1' | 'TLSv1.2') => {
       const { hostname, port } = new URL(traefik.url);
       const socket = connect({
-        ...{ host: hostname, port: Number(port), ca, maxVersion, minVersion: maxVersion },
+        host: hostname,
+        port: Number(port),
+        ca,
+        maxVersion,
+        minVersion: maxVersion,
         // OpenSSL would not offer the old ones itself.
         ciphers: 'DEFAULT@SECLEVEL=0',
       });

@@ -80,7 +80,11 @@ test('while the keys can not be fetched ForwardAuth hears 503, and when to ask a
     audience: 'fleetgraph',
   });
   const app = createHttpService({
-    ...{ name: 'gateway', host: '127.0.0.1', port: 0, log: silentLog, metrics: new Registry() },
+    name: 'gateway',
+    host: '127.0.0.1',
+    port: 0,
+    log: silentLog,
+    metrics: new Registry(),
     ready: async () => undefined,
   });
   addAuthRoutes(app, { verifyToken });

@@ -8,7 +8,8 @@ const hourMs = 3_600_000;
 test('rounds follow each other as they say, and a wake ends the sleep between them', async () => {
   let count = 0;
   const rounds = startRounds({
-    ...{ log: silentLog, failing: 'Nothing is done' },
+    log: silentLog,
+    failing: 'Nothing is done',
     round: async () => ((count += 1) < 3 ? 0 : hourMs),
   });
   await eventually(() => expect(count).toBe(3));
@@ -21,7 +22,8 @@ test('rounds follow each other as they say, and a wake ends the sleep between th
 test('a wake in the middle of a round is not missed: another follows', async () => {
   let count = 0;
   const rounds = startRounds({
-    ...{ log: silentLog, failing: 'Nothing is done' },
+    log: silentLog,
+    failing: 'Nothing is done',
     async round() {
       count += 1;
       if (count === 1) rounds.wake();
@@ -36,7 +38,9 @@ test('a failure is what it is not ready for, is tried again, and forgotten when 
   let isBroken = true;
   let tries = 0;
   const rounds = startRounds({
-    ...{ log: silentLog, failing: "Things can't be done", backoff: { firstMs: 1, longestMs: 1 } },
+    log: silentLog,
+    failing: "Things can't be done",
+    backoff: { firstMs: 1, longestMs: 1 },
     async round() {
       tries += 1;
       if (isBroken) throw new Error('the wheel is off');
@@ -53,7 +57,9 @@ test('a failure is what it is not ready for, is tried again, and forgotten when 
 test('who is woken all the time does not try all the time what fails', async () => {
   let tries = 0;
   const rounds = startRounds({
-    ...{ log: silentLog, failing: "Things can't be done", backoff: { firstMs: hourMs, longestMs: hourMs } },
+    log: silentLog,
+    failing: "Things can't be done",
+    backoff: { firstMs: hourMs, longestMs: hourMs },
     async round() {
       tries += 1;
       throw new Error('the wheel is off');
@@ -73,7 +79,8 @@ test('a stop waits for the round in hand, tells it, and begins no other', async 
   let count = 0;
   let hasEnded = false;
   const rounds = startRounds({
-    ...{ log: silentLog, failing: 'Nothing is done' },
+    log: silentLog,
+    failing: 'Nothing is done',
     async round(stopped) {
       count += 1;
       await new Promise((resolve) => stopped.addEventListener('abort', resolve));

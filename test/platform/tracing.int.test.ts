@@ -46,7 +46,10 @@ function spansIn(body: string): Span[] {
     const named = (name: string) => resource.attributes.find(({ key }) => key === name)?.value.stringValue;
     return scopeSpans.flatMap((scope) =>
       scope.spans.map(({ name, traceId }) => ({
-        ...{ name, traceId, service: named('service.name'), instance: named('service.instance.id') },
+        name,
+        traceId,
+        service: named('service.name'),
+        instance: named('service.instance.id'),
       })),
     );
   });
@@ -60,7 +63,10 @@ test('spans are sent with the name of the service and the process, the last ones
   await eventually(() => expect(spans.map(({ name }) => name)).toContain('the last'));
   expect(paths).toEqual(new Set(['POST /v1/traces']));
   expect(spans[0]).toMatchObject({
-    ...{ name: 'the last', service: 'fleet', instance: 'one', traceId: '0af7651916cd43dd8448eb211c80319c' },
+    name: 'the last',
+    service: 'fleet',
+    instance: 'one',
+    traceId: '0af7651916cd43dd8448eb211c80319c',
   });
 });
 

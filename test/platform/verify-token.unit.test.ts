@@ -106,7 +106,8 @@ test('a token that was good is looked at anew after half a minute, and refused o
       asked += 1;
       return world.issuer.keys(header, token);
     },
-    ...{ issuer: 'https://issuer.test', audience: 'fleetgraph' },
+    issuer: 'https://issuer.test',
+    audience: 'fleetgraph',
   });
   const token = await world.token('acme', undefined, 60);
   const begin = Date.now();

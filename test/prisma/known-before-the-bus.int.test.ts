@@ -31,7 +31,13 @@ const device = (deviceId: string, site: string) => ({ deviceId, name: deviceId, 
 
 function rule(ruleId: string, version: number): EventData<'io.fleetgraph.rule.created.v1'> {
   return {
-    ...{ ruleId, version, name: `Rule ${version}`, enabled: true, severity: 'WARNING', selector: {}, actions: [] },
+    ruleId,
+    version,
+    name: `Rule ${version}`,
+    enabled: true,
+    severity: 'WARNING',
+    selector: {},
+    actions: [],
     condition: { when: 'celsius > 80', terms: [] },
   };
 }
@@ -46,7 +52,9 @@ test('copies are given what the event store says last; what they know already st
   await store('device-known', 'io.fleetgraph.device.registered.v1', device('known', 'north'));
   const define = (celsius: 'NUMBER' | 'STRING') =>
     store('device-type-boiler', 'io.fleetgraph.device-type.defined.v1', {
-      ...{ typeId: 'boiler', name: 'Boiler', decoder: 'json' },
+      typeId: 'boiler',
+      name: 'Boiler',
+      decoder: 'json',
       metrics: [{ name: 'celsius', kind: celsius, unit: '°C' }],
       commands: [{ name: 'reboot' }],
     });

@@ -131,8 +131,14 @@ function valueWith(
 }
 
 const scalars: Readonly<Record<string, unknown>> = {
-  ...{ ID: 'some-id', String: 'some', Int: 1, Float: 1, Boolean: true },
-  ...{ DateTime: '2026-01-01T00:00:00Z', Duration: 'PT1M', JSON: {} },
+  ID: 'some-id',
+  String: 'some',
+  Int: 1,
+  Float: 1,
+  Boolean: true,
+  DateTime: '2026-01-01T00:00:00Z',
+  Duration: 'PT1M',
+  JSON: {},
 };
 
 function valueOf(type: GraphQLInputType, declaration: string, known: Readonly<Record<string, unknown>>): unknown {

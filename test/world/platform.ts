@@ -39,7 +39,9 @@ export async function startPlatform(
   const fleetgraph = await startFleetgraph({ config, log });
   const { gateway = '', bridge = '', mqtt = '' } = fleetgraph.addresses;
   const clients = createPlatformClients({
-    ...{ gateway, bridge, mqtt },
+    gateway,
+    bridge,
+    mqtt,
     async token(tenant, scopes = allScopes, lifetimeSeconds = 3_600) {
       if (!fleetgraph.issuer) throw new Error('The test platform has no issuer.');
       return fleetgraph.issuer.issue({ tenant, subject: 'tester', scopes, lifetimeSeconds });

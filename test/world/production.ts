@@ -47,7 +47,9 @@ async function connectDevice(url: string, device: RegisteredDevice, options: ICl
     connectAsync(
       url,
       {
-        ...{ protocolVersion: 5, reconnectPeriod: 0, ...device.credentials },
+        protocolVersion: 5,
+        reconnectPeriod: 0,
+        ...device.credentials,
         will: { topic: presence, payload: Buffer.from('{"online": false}'), qos: 1, retain: false },
         ...options,
       },
@@ -94,18 +96,26 @@ export async function startProduction(): Promise<Production> {
     ) as Readonly<Record<string, number>>;
     const graphqlUrl = (role: RoleName): string => `http://127.0.0.1:${port[role] ?? 0}/graphql`;
     const environment = (role: RoleName): Record<string, string> => ({
-      ...{ NODE_ENV: 'production', LOG_LEVEL: 'warn', FLEETGRAPH_INSTANCE: role },
+      NODE_ENV: 'production',
+      LOG_LEVEL: 'warn',
+      FLEETGRAPH_INSTANCE: role,
       FLEETGRAPH_DATA_DIR: join(directory, role),
-      ...{ DATABASE_URL: database.url, DATABASE_POOL_SIZE: '4' },
+      DATABASE_URL: database.url,
+      DATABASE_POOL_SIZE: '4',
       JWKS_URL: `http://127.0.0.1:${(keys.address() as AddressInfo).port}/`,
-      ...{ JWT_ISSUER: 'https://issuer.test', JWT_AUDIENCE: 'fleetgraph' },
+      JWT_ISSUER: 'https://issuer.test',
+      JWT_AUDIENCE: 'fleetgraph',
       KAFKA_BROKERS: brokers.join(','),
       KAFKA_PREFIX: prefix,
-      ...{ MQTT_URL: mosquitto.url, MQTT_USERNAME: mosquitto.bridge.username },
-      ...{ MQTT_PASSWORD: mosquitto.bridge.password, MQTT_CONNECTIONS: '1' },
+      MQTT_URL: mosquitto.url,
+      MQTT_USERNAME: mosquitto.bridge.username,
+      MQTT_PASSWORD: mosquitto.bridge.password,
+      MQTT_CONNECTIONS: '1',
       ...Object.fromEntries(roleNames.map((name) => [`${name.toUpperCase()}_PORT`, String(port[name])])),
       OPERATIONS_PORT: String(port[`${role}-operations`]),
-      ...{ DEVICE_URL: graphqlUrl('device'), ACTIONS_URL: graphqlUrl('actions'), QUERY_URL: graphqlUrl('query') },
+      DEVICE_URL: graphqlUrl('device'),
+      ACTIONS_URL: graphqlUrl('actions'),
+      QUERY_URL: graphqlUrl('query'),
     });
     const prefix = `production-${randomUUID().slice(0, 8)}.`;
     const processes = new Map<RoleName, CliProcess>();
@@ -133,7 +143,10 @@ export async function startProduction(): Promise<Production> {
     });
     closers.push(() => traefik[Symbol.asyncDispose]());
     const clients = createPlatformClients({
-      ...{ gateway: traefik.url, bridge: traefik.url, mqtt: mosquitto.url, token: (...of) => issuer.token(...of) },
+      gateway: traefik.url,
+      bridge: traefik.url,
+      mqtt: mosquitto.url,
+      token: (...of) => issuer.token(...of),
       async onRegistered({ tenant, id, credentials }) {
         mosquitto.allow([{ tenant, deviceId: id }], credentials.password);
       },

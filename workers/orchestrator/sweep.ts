@@ -20,7 +20,8 @@ export function startSweep(options: {
 }): Rounds {
   const { watch, log, metrics } = options;
   return startRounds({
-    ...{ log, failing: "Rules can't be asked as time passes" },
+    log,
+    failing: "Rules can't be asked as time passes",
     async round() {
       if ((await watch.pass(Date.now(), batchSize)) === batchSize) return 0;
       const due = await watch.nextDueTime();

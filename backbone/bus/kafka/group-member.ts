@@ -87,7 +87,11 @@ export async function joinGroup(
     const name = nameOf(entry);
     const after = settling.get(name);
     return createPartitionConsumer({
-      ...{ lost: lost.signal, handler, log, group, after },
+      lost: lost.signal,
+      handler,
+      log,
+      group,
+      after,
       from: { topic, partition, offset },
       async commit(next) {
         if (held.get(name) !== entry) return false;
@@ -122,9 +126,13 @@ export async function joinGroup(
   };
 
   const session = openGroupSession({
-    ...{ createKafka: options.createKafka, prefix: options.prefix },
-    ...{ group, topics, log },
-    ...{ sessionTimeoutMs: options.sessionTimeoutMs, metadataMaxAgeMs: options.metadataMaxAgeMs },
+    createKafka: options.createKafka,
+    prefix: options.prefix,
+    group,
+    topics,
+    log,
+    sessionTimeoutMs: options.sessionTimeoutMs,
+    metadataMaxAgeMs: options.metadataMaxAgeMs,
     onAssigned(partitions) {
       const names = new Set(partitions.map(nameOf));
       const gone = [...held.values()].filter((entry) => !names.has(nameOf(entry)));
@@ -133,8 +141,12 @@ export async function joinGroup(
       const come = partitions.filter((partition) => !held.has(nameOf(partition)));
       for (const { topic, partition } of come) {
         held.set(nameOf({ topic, partition }), {
-          ...{ topic, partition, lost: new AbortController(), waiting: createWaitingRecords() },
-          ...{ consumer: undefined, paused: false },
+          topic,
+          partition,
+          lost: new AbortController(),
+          waiting: createWaitingRecords(),
+          consumer: undefined,
+          paused: false,
         });
         // It may have been paused when it was held before.
         session.resume({ topic, partition });

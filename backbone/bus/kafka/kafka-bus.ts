@@ -56,10 +56,18 @@ export function createKafkaBus(options: KafkaBusOptions): EventBus {
   const { prefix } = kafka;
   const topics = createKafkaTopics(createKafka, kafka);
   const appender = createRecordAppender({
-    ...{ createKafka, prefix, log, compression: kafka.compression, deadlineMs: options.publishDeadlineMs ?? 30_000 },
+    createKafka,
+    prefix,
+    log,
+    compression: kafka.compression,
+    deadlineMs: options.publishDeadlineMs ?? 30_000,
   });
   const membership = {
-    ...{ createKafka, prefix, log, sessionTimeoutMs, stopGraceMs },
+    createKafka,
+    prefix,
+    log,
+    sessionTimeoutMs,
+    stopGraceMs,
     metadataMaxAgeMs: options.metadataMaxAgeMs ?? 60_000,
   };
   const subscriptions = new Set<Subscription>();
@@ -152,8 +160,11 @@ export function createKafkaBus(options: KafkaBusOptions): EventBus {
       return stopWithBus(
         await startTail(
           {
-            ...{ ...membership, topics: names, ends },
-            ...{ name: `fleetgraph-tail-${instance}`, maxRecords: 1_000 },
+            ...membership,
+            topics: names,
+            ends,
+            name: `fleetgraph-tail-${instance}`,
+            maxRecords: 1_000,
           },
           handler,
         ),

@@ -46,14 +46,12 @@ export async function startTail(
   const outages = createOutageLog({ log, event: 'a tail of the bus is interrupted and goes on where it was' });
 
   const session = openGroupSession({
-    ...{
-      createKafka: options.createKafka,
-      prefix: options.prefix,
-      topics,
-      log,
-      sessionTimeoutMs: options.sessionTimeoutMs,
-      metadataMaxAgeMs: options.metadataMaxAgeMs,
-    },
+    createKafka: options.createKafka,
+    prefix: options.prefix,
+    topics,
+    log,
+    sessionTimeoutMs: options.sessionTimeoutMs,
+    metadataMaxAgeMs: options.metadataMaxAgeMs,
     group: `${options.name}-${randomUUID()}`,
     onAssigned(partitions) {
       assigned = partitions;

@@ -49,7 +49,11 @@ export async function joinGroup(
 
   await createLeases(statements, membership, from);
   const keeper = await keepLeases({
-    ...{ statements, wakeUp, log, membership, ttlMs: options.leaseTtlMs },
+    statements,
+    wakeUp,
+    log,
+    membership,
+    ttlMs: options.leaseTtlMs,
     onChanged: (kind, partitions) => metrics.partitionsChanged(group, kind, partitions),
     consume(lease, lost, onLost, after) {
       const { topic, partition } = lease;
@@ -60,7 +64,12 @@ export async function joinGroup(
       if (lease.low > lease.committed) skipped(Number(lease.low - lease.committed));
       bell.ring();
       return createPartitionConsumer({
-        ...{ lost, handler, log, group, onLost, after },
+        lost,
+        handler,
+        log,
+        group,
+        onLost,
+        after,
         from: { topic, partition, offset: lease.low > lease.committed ? lease.low : lease.committed },
         commit: (offset) => commit({ lease, offset }),
         onConsumed: (records) => metrics.consumed(group, topic, records),

@@ -88,12 +88,17 @@ export function createPostgresBus(options: PostgresBusOptions): EventBus {
     () => queue.depth(),
   );
   const retention = keepRetention({
-    ...{ statements, log, signal: retentionStopped.signal },
+    statements,
+    log,
+    signal: retentionStopped.signal,
     intervalMs: options.retentionIntervalMs ?? 60_000,
   });
 
   const reading = {
-    ...{ statements, wakeUp, log, stopGraceMs },
+    statements,
+    wakeUp,
+    log,
+    stopGraceMs,
     pollMs: () => (wakeUp.hears() ? fallbackPollMs : pollMs),
   };
 

@@ -34,8 +34,14 @@ export function openDownConnection(options: DownConnectionOptions): DownConnecti
   let failure: unknown = new Error('it is not connected yet');
   const client = connect(options.url, {
     ...options.login,
-    ...{ clientId, protocolVersion: 5, clean: true, keepalive: 30, connectTimeout: 10_000, resubscribe: false },
-    ...{ reconnectPeriod: 1_000 + Math.floor(Math.random() * 500), reconnectOnConnackError: true },
+    clientId,
+    protocolVersion: 5,
+    clean: true,
+    keepalive: 30,
+    connectTimeout: 10_000,
+    resubscribe: false,
+    reconnectPeriod: 1_000 + Math.floor(Math.random() * 500),
+    reconnectOnConnackError: true,
     properties: { sessionExpiryInterval: 0, receiveMaximum: 1_000 },
   });
   client.on('connect', () => {

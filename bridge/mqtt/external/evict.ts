@@ -34,7 +34,11 @@ async function evict({ url, login, log, signal }: EvictOptions, clientId: string
     try {
       const client = await connectAsync(url, {
         ...login,
-        ...{ clientId, protocolVersion: 5, clean: true, reconnectPeriod: 0, connectTimeout: 10_000 },
+        clientId,
+        protocolVersion: 5,
+        clean: true,
+        reconnectPeriod: 0,
+        connectTimeout: 10_000,
         properties: { sessionExpiryInterval: 0 },
       });
       // The device may come back at once, and take the place in its turn.

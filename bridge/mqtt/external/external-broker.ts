@@ -108,8 +108,13 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
       if (refusal !== error)
         log.error({ tenant, deviceId, topic: packet.topic, err: error }, 'a message can not be taken');
       rejections.add({
-        ...{ tenant, deviceId, transport: 'mqtt', topic: packet.topic, payload },
-        ...{ reason: refusal.reason, message: refusal.message },
+        tenant,
+        deviceId,
+        transport: 'mqtt',
+        topic: packet.topic,
+        payload,
+        reason: refusal.reason,
+        message: refusal.message,
       });
     }
   };
@@ -143,7 +148,9 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
     // One that has been decommissioned since it came is gone all the same.
     if (!profile || (online && !profile.active)) return;
     await presence.publish(profile, {
-      ...{ online, session: event.connectedAt, reason: online ? 'connected' : 'disconnected' },
+      online,
+      session: event.connectedAt,
+      reason: online ? 'connected' : 'disconnected',
     });
   };
 
@@ -154,7 +161,9 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
     if (await watch.tells()) return;
     const online = message['online'];
     await presence.publish(profile, {
-      ...{ online, session: presence.nextSession(), reason: online ? 'connected' : 'will' },
+      online,
+      session: presence.nextSession(),
+      reason: online ? 'connected' : 'will',
     });
   };
 
@@ -194,13 +203,21 @@ export function createExternalBroker(options: ExternalBrokerOptions): DeviceBrok
       ];
       shared = Array.from({ length: config.connections }, (_unused, index) =>
         openSharedConnection({
-          ...{ url: config.url, login, log, topics: upTopics, createTake: inOrder },
-          ...{ receiveMaximum: config.receiveMaximum, sessionExpirySeconds: config.sessionExpirySeconds },
+          url: config.url,
+          login,
+          log,
+          topics: upTopics,
+          createTake: inOrder,
+          receiveMaximum: config.receiveMaximum,
+          sessionExpirySeconds: config.sessionExpirySeconds,
           clientId: `fleetgraph-bridge-${options.instance}-${index}`,
         }),
       );
       down = openDownConnection({
-        ...{ url: config.url, login, log, hear },
+        url: config.url,
+        login,
+        log,
+        hear,
         clientId: `fleetgraph-bridge-${options.instance}-down`,
         topics: ['fleet/+/+/presence', ...brokerEventTopics, '$SYS/brokers/+/clients/+/subscribed'],
       });

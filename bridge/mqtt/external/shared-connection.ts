@@ -63,7 +63,11 @@ export function openSharedConnection(options: SharedConnectionOptions): SharedCo
 
   const client = connect(options.url, {
     ...options.login,
-    ...{ clientId, protocolVersion: 5, clean: false, keepalive: 30, connectTimeout: 10_000 },
+    clientId,
+    protocolVersion: 5,
+    clean: false,
+    keepalive: 30,
+    connectTimeout: 10_000,
     // Subscribed again at each connect, whatever the broker remembers: the topics may be others than last time.
     resubscribe: false,
     reconnectPeriod: 1_000 + Math.floor(Math.random() * 500),

@@ -95,7 +95,10 @@ function firstOfAll(failures: readonly Failure[], all: readonly JsonObject[]): F
 export function failureOfMisfits(fetch: FailedFetch, objects: readonly JsonObject[]): Failure {
   const error = { message: `The subgraph "${fetch.subgraph}" gave something that is no entity.` };
   return failureOf(error, fetch, {
-    ...{ objects, fields: fetchedFields(fetch.fetched), path: undefined, suspects: none },
+    objects,
+    fields: fetchedFields(fetch.fetched),
+    path: undefined,
+    suspects: none,
   });
 }
 

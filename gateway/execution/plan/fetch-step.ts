@@ -120,7 +120,11 @@ function fetchOf(
   const fields = entities ? [{ ...entities, fields: withRoom(entities.fields ?? [], place) }] : withRoom(shape, place);
   const abstractTypes = abstractTypesOf(schema);
   return {
-    ...{ node, path, clientNames, subgraph: subgraphs.of(node.serviceName), operation: subgraphOperation(node) },
+    node,
+    path,
+    clientNames,
+    subgraph: subgraphs.of(node.serviceName),
+    operation: subgraphOperation(node),
     readerFor: compileAnswerReader(fields),
     collect: compileCollector(path),
     rewriteOutput: compileRewrites(schema, node.outputRewrites),

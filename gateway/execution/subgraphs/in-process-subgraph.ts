@@ -34,7 +34,8 @@ export function createInProcessSubgraph(options: {
         try {
           const traceparent = currentTraceparent();
           const answered = execute({
-            ...{ query: operation.query, operationName: operation.operationName },
+            query: operation.query,
+            operationName: operation.operationName,
             variables: parseExactJson(`{${variablesText(request)}}`) as Record<string, unknown>,
             headers: traceparent === undefined ? context.forwarded : { ...context.forwarded, traceparent },
           });

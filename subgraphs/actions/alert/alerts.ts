@@ -166,8 +166,12 @@ function queryOf(page: PageArguments, filter: AlertFilter): AlertQuery {
     );
   const deviceId = given(filter.deviceId, 'filter.deviceId');
   return {
-    ...{ limit: pageSize(page) + 1, after, status: filter.status ?? undefined, severity: filter.severity ?? undefined },
-    ...{ acknowledged: filter.acknowledged ?? undefined, ruleId: given(filter.ruleId, 'filter.ruleId') },
+    limit: pageSize(page) + 1,
+    after,
+    status: filter.status ?? undefined,
+    severity: filter.severity ?? undefined,
+    acknowledged: filter.acknowledged ?? undefined,
+    ruleId: given(filter.ruleId, 'filter.ruleId'),
     deviceIds: deviceId === undefined ? undefined : [deviceId],
     selector:
       filter.selector === null || filter.selector === undefined

@@ -34,7 +34,8 @@ export function startCalm(options: {
 }): Rounds {
   const { pool, log, metrics, wakeRelay } = options;
   return startRounds({
-    ...{ log, failing: "Alerts that are held can't be ended" },
+    log,
+    failing: "Alerts that are held can't be ended",
     async round() {
       const moved = await clearCalm(pool, Date.now());
       metrics.moved(moved);

@@ -24,7 +24,10 @@ export function createFactConsumer(options: {
   return createConsumer({
     name: 'actions-alerts',
     topics: [topics.events],
-    ...{ bus, pool, log, metrics },
+    bus,
+    pool,
+    log,
+    metrics,
     types: ['io.fleetgraph.rule.fired.v1', 'io.fleetgraph.rule.recovered.v1'],
     async handle(events) {
       const moves = events.flatMap(({ event }) => moveOf(event));

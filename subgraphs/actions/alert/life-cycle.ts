@@ -111,9 +111,26 @@ export function evolve(alert: Alert | undefined, { type, tenant, data, actor = '
   if (type === 'io.fleetgraph.alert.raised.v1') {
     const { alertId: id, ruleId, ruleName, deviceId, severity, readings, actions, count } = data;
     return {
-      ...{ id, tenant, ruleId, ruleName, deviceId, severity, status: 'ACTIVE', firstAt: at, lastAt: at, count },
-      ...{ readings, actions, acknowledgedAt: null, acknowledgedBy: null, clearedAt: null, clearedBy: null },
-      ...{ clearCause: null, comments: [], heldUntil: null, revision: 1 },
+      id,
+      tenant,
+      ruleId,
+      ruleName,
+      deviceId,
+      severity,
+      status: 'ACTIVE',
+      firstAt: at,
+      lastAt: at,
+      count,
+      readings,
+      actions,
+      acknowledgedAt: null,
+      acknowledgedBy: null,
+      clearedAt: null,
+      clearedBy: null,
+      clearCause: null,
+      comments: [],
+      heldUntil: null,
+      revision: 1,
       recoveries: recent(alert?.recoveries ?? [], at.getTime()),
     };
   }
@@ -128,14 +145,13 @@ export function evolve(alert: Alert | undefined, { type, tenant, data, actor = '
       return { ...next, heldUntil: new Date(data.until), recoveries: [...recent(alert.recoveries, +at), +at] };
     case 'io.fleetgraph.alert.cleared.v1':
       return {
-        ...{
-          ...next,
-          status: 'CLEARED',
-          clearedAt: at,
-          clearedBy: actor === '' ? null : actor,
-          clearCause: data.cause,
-        },
-        ...{ heldUntil: null, comments: comments(data.comment) },
+        ...next,
+        status: 'CLEARED',
+        clearedAt: at,
+        clearedBy: actor === '' ? null : actor,
+        clearCause: data.cause,
+        heldUntil: null,
+        comments: comments(data.comment),
         recoveries: data.cause === 'CONDITION' ? [...recent(alert.recoveries, +at), +at] : alert.recoveries,
       };
     case 'io.fleetgraph.alert.acknowledged.v1':

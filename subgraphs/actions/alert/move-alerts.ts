@@ -53,7 +53,12 @@ export async function moveAlerts(transaction: Sql, moves: readonly Move[]): Prom
       const alert = { ...evolve(before, fact), factSequence: sequence ?? before?.factSequence ?? 0 };
       const { actor, ...rest } = fact;
       const event = makeEvent<AlertEventType>({
-        ...{ ...cause, ...rest, actor, source: '/actions', subject: slot.deviceId, time: fact.data.at },
+        ...cause,
+        ...rest,
+        actor,
+        source: '/actions',
+        subject: slot.deviceId,
+        time: fact.data.at,
       });
       last.set(name, alert);
       const change = changed.get(alert.id) ?? { before: alert.revision - 1, alert, events: [] };
@@ -72,7 +77,10 @@ export async function moveAlerts(transaction: Sql, moves: readonly Move[]): Prom
     await appendAll(
       transaction,
       changes.map(({ before, alert, events }) => ({
-        ...{ tenant: alert.tenant, stream: streamOf(alert.id), expectedRevision: before, events },
+        tenant: alert.tenant,
+        stream: streamOf(alert.id),
+        expectedRevision: before,
+        events,
       })),
     );
   return moved;

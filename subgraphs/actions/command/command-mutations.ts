@@ -114,8 +114,15 @@ export function createCommandMutations(options: CommandMutationsOptions): Comman
       const fault = options.findFault({ typeId: target.typeId, commands: target.commands }, request);
       if (fault !== undefined) throw new FleetgraphError('BAD_USER_INPUT', fault.message, { field: fault.field });
       const step = next(undefined, {
-        ...{ kind: 'request', atMs: Date.now(), tenant, commandId: randomUUID() },
-        ...{ deviceId, name, parameters, timeToLiveMs, retry },
+        kind: 'request',
+        atMs: Date.now(),
+        tenant,
+        commandId: randomUUID(),
+        deviceId,
+        name,
+        parameters,
+        timeToLiveMs,
+        retry,
       });
       await insertCommands(sql, [step.command]);
       return { ...step, eventId: await appendStep(sql, caller, step) };

@@ -30,7 +30,8 @@ export function startExpiry(options: {
 }): Rounds {
   const { pool, metrics, log, now = Date.now } = options;
   return startRounds({
-    ...{ log, failing: "Commands can't be expired" },
+    log,
+    failing: "Commands can't be expired",
     async round() {
       const expired = await expireDue(pool, now());
       for (const { command, events } of expired) metrics.moved(command, events);

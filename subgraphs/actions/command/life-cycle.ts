@@ -154,8 +154,11 @@ function ticked(command: Command, atMs: number, common: Common): readonly Comman
       ...common,
       type: 'io.fleetgraph.command.retried.v1',
       data: {
-        ...{ ...common.data, name, parameters: mutable(parameters) },
-        ...{ expiresAt: expiresAt.toISOString(), attempt: attempt + 1 },
+        ...common.data,
+        name,
+        parameters: mutable(parameters),
+        expiresAt: expiresAt.toISOString(),
+        attempt: attempt + 1,
       },
     });
   } else if (retry !== null && answerBy !== null && atMs >= answerBy.getTime()) {
@@ -186,10 +189,29 @@ export function evolve(command: Command | undefined, fact: CommandFact): Command
     if (command !== undefined) throw new Error(`The command ${command.id} was requested twice.`);
     const { commandId, deviceId, name, parameters, expiresAt, retry, jobId } = fact.data;
     return {
-      ...{ id: commandId, tenant: fact.tenant, deviceId, name, parameters, status: 'QUEUED', revision: 1 },
-      ...{ createdAt: at, updatedAt: at, expiresAt: new Date(expiresAt), sentAt: null, deliveredAt: null },
-      ...{ completedAt: null, result: null, error: null, jobId: jobId ?? null, retry: retry ?? null, attempt: 1 },
-      ...{ answerBy: null, retryAt: null, progress: null, progressMessage: null, progressAt: null },
+      id: commandId,
+      tenant: fact.tenant,
+      deviceId,
+      name,
+      parameters,
+      status: 'QUEUED',
+      revision: 1,
+      createdAt: at,
+      updatedAt: at,
+      expiresAt: new Date(expiresAt),
+      sentAt: null,
+      deliveredAt: null,
+      completedAt: null,
+      result: null,
+      error: null,
+      jobId: jobId ?? null,
+      retry: retry ?? null,
+      attempt: 1,
+      answerBy: null,
+      retryAt: null,
+      progress: null,
+      progressMessage: null,
+      progressAt: null,
       pendingProgress: null,
     };
   }
@@ -204,19 +226,32 @@ export function evolve(command: Command | undefined, fact: CommandFact): Command
       return { ...moved, deliveredAt: at, answerBy: isUnsentRetry(command) ? null : answerDeadline(command, at) };
     case 'io.fleetgraph.command.progressed.v1':
       return {
-        ...{ ...moved, progress: fact.data.progress ?? command.progress, progressMessage: fact.data.message ?? null },
+        ...moved,
+        progress: fact.data.progress ?? command.progress,
+        progressMessage: fact.data.message ?? null,
         // A word of the device: whatever was thought of the attempt, it is at work.
-        ...{ progressAt: at, pendingProgress: null, answerBy: answerDeadline(command, at), retryAt: null },
+        progressAt: at,
+        pendingProgress: null,
+        answerBy: answerDeadline(command, at),
+        retryAt: null,
       };
     case 'io.fleetgraph.command.attempt-failed.v1':
       return {
-        ...{ ...moved, error: fact.data.error, answerBy: null, retryAt: new Date(fact.data.retryAt) },
+        ...moved,
+        error: fact.data.error,
+        answerBy: null,
+        retryAt: new Date(fact.data.retryAt),
         pendingProgress: null,
       };
     case 'io.fleetgraph.command.retried.v1':
       return {
-        ...{ ...moved, attempt: fact.data.attempt, answerBy: null, retryAt: null },
-        ...{ progress: null, progressMessage: null, pendingProgress: null },
+        ...moved,
+        attempt: fact.data.attempt,
+        answerBy: null,
+        retryAt: null,
+        progress: null,
+        progressMessage: null,
+        pendingProgress: null,
       };
     case 'io.fleetgraph.command.succeeded.v1':
       return { ...completed, result: fact.data.result, error: null };
@@ -241,7 +276,10 @@ function requested(input: Extract<CommandInput, { kind: 'request' }>): CommandFa
     tenant,
     time: new Date(input.atMs).toISOString(),
     data: {
-      ...{ commandId, deviceId, name, parameters: mutable(parameters) },
+      commandId,
+      deviceId,
+      name,
+      parameters: mutable(parameters),
       expiresAt: new Date(input.atMs + input.timeToLiveMs).toISOString(),
       ...(retry === undefined ? {} : { retry }),
       ...(jobId === undefined ? {} : { jobId }),

@@ -23,7 +23,10 @@ export function createSignalConsumer(options: {
   return createConsumer({
     name: 'actions-commands',
     topics: [topics.signals],
-    ...{ bus, pool, log, metrics },
+    bus,
+    pool,
+    log,
+    metrics,
     types: signalTypes,
     async handle(events) {
       const signals = events.map(({ event }) => event).filter(isCommandSignal);

@@ -36,8 +36,12 @@ export function readFilter(filter: DeadLetterFilter | null | undefined, field: s
     return value;
   };
   return {
-    ...{ consumer: text(consumer, 'consumer'), type: text(type, 'type'), cause: text(cause, 'cause') },
-    ...{ statuses: status ?? undefined, from: from ?? undefined, to: to ?? undefined },
+    consumer: text(consumer, 'consumer'),
+    type: text(type, 'type'),
+    cause: text(cause, 'cause'),
+    statuses: status ?? undefined,
+    from: from ?? undefined,
+    to: to ?? undefined,
   };
 }
 

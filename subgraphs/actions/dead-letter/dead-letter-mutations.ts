@@ -43,10 +43,17 @@ export function createDeadLetterMutations(options: { pool: pg.Pool; wakeRelay: (
           to === 'REPLAYING'
             ? 'io.fleetgraph.dead-letters.replay-requested.v1'
             : 'io.fleetgraph.dead-letters.discarded.v1',
-        ...{ source: '/actions', subject: requestId, tenant, actor, clientaddress: caller.clientAddress },
-        ...{ traceparent: caller.traceparent, correlationid: caller.correlationId },
+        source: '/actions',
+        subject: requestId,
+        tenant,
+        actor,
+        clientaddress: caller.clientAddress,
+        traceparent: caller.traceparent,
+        correlationid: caller.correlationId,
         data: {
-          ...{ requestId, count: moved.length, deadLetterIds: moved.slice(0, maxNamed) },
+          requestId,
+          count: moved.length,
+          deadLetterIds: moved.slice(0, maxNamed),
           filter: JSON.parse(JSON.stringify(filter)) as Record<string, never>,
         },
       });

@@ -28,7 +28,10 @@ export function createEffectConsumer(
   return createConsumer({
     name: 'actions-effects',
     topics: [topics.events],
-    ...{ bus, pool, log, metrics },
+    bus,
+    pool,
+    log,
+    metrics,
     types: Object.keys(occasions) as (keyof typeof occasions)[],
     async handle(events) {
       for (const { event } of events) {

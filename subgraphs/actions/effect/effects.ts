@@ -54,7 +54,10 @@ export async function runEffects(
       if (!isFinal(error)) throw error;
       await appendOnce(options.pool, event, index, 'io.fleetgraph.alert.action-failed.v1', {
         ...subjectOf(event),
-        ...{ severity: event.data.severity, actionIndex: index, kind: action.kind, error: messageOf(error) },
+        severity: event.data.severity,
+        actionIndex: index,
+        kind: action.kind,
+        error: messageOf(error),
       });
       counts.failed += 1;
     }
@@ -85,19 +88,26 @@ async function runAction(options: EffectOptions, event: AlertEvent, action: Rule
           correlationId: event.correlationid ?? event.id,
         },
         {
-          ...{ deviceId: action.deviceId ?? event.data.deviceId, name: action.name, timeToLiveMs: action.timeToLiveMs },
-          ...{ parameters: action.parameters, idempotencyKey: `effect/${id}` },
+          deviceId: action.deviceId ?? event.data.deviceId,
+          name: action.name,
+          timeToLiveMs: action.timeToLiveMs,
+          parameters: action.parameters,
+          idempotencyKey: `effect/${id}`,
         },
       );
       return;
     case 'publish':
       return appendOnce(pool, event, index, 'io.fleetgraph.message.requested.v1', {
-        ...{ messageId: id, deviceId: event.data.deviceId, topic: action.topic, payload: action.payload },
+        messageId: id,
+        deviceId: event.data.deviceId,
+        topic: action.topic,
+        payload: action.payload,
       });
     case 'event':
       return appendOnce(pool, event, index, 'io.fleetgraph.custom.raised.v1', {
         ...subjectOf(event),
-        ...{ name: action.name, data: action.data },
+        name: action.name,
+        data: action.data,
       });
   }
 }
@@ -126,9 +136,16 @@ async function appendOnce<T extends DomainEventType>(
 ): Promise<void> {
   const id = effectIdOf(cause.id, index);
   const event = makeEvent<DomainEventType>({
-    ...{ id, type, data, source: '/actions', subject: cause.data.deviceId, tenant: cause.tenant },
-    ...{ actor: actorOf(cause), traceparent: cause.traceparent },
-    ...{ correlationid: cause.correlationid ?? cause.id, causationid: cause.id },
+    id,
+    type,
+    data,
+    source: '/actions',
+    subject: cause.data.deviceId,
+    tenant: cause.tenant,
+    actor: actorOf(cause),
+    traceparent: cause.traceparent,
+    correlationid: cause.correlationid ?? cause.id,
+    causationid: cause.id,
   });
   try {
     await inTransaction(pool, (sql) =>

@@ -65,16 +65,36 @@ export function createJobMutations(options: {
         const devices = await countDevices(sql, tenant, request, options.findFault);
         const now = new Date();
         const job: Job = {
-          ...{ id: randomUUID(), tenant, revision: 1, status: 'RUNNING', selector, order, devices },
-          ...{ made: 0, refused: 0, cursor: '', exhausted: false, settled: false },
-          ...{ nextAt: now, createdAt: now, updatedAt: now, completedAt: null, actor: caller.identity.subject },
-          ...{ traceparent: caller.traceparent ?? null, correlationId: caller.correlationId ?? null },
+          id: randomUUID(),
+          tenant,
+          revision: 1,
+          status: 'RUNNING',
+          selector,
+          order,
+          devices,
+          made: 0,
+          refused: 0,
+          cursor: '',
+          exhausted: false,
+          settled: false,
+          nextAt: now,
+          createdAt: now,
+          updatedAt: now,
+          completedAt: null,
+          actor: caller.identity.subject,
+          traceparent: caller.traceparent ?? null,
+          correlationId: caller.correlationId ?? null,
         };
         await insertJob(sql, job);
         const { maxOpen, perSecond, retry, name, parameters, timeToLiveMs } = order;
         const type = 'io.fleetgraph.command-job.requested.v1';
         const data = {
-          ...{ jobId: job.id, name, parameters, selector, timeToLiveMs, devices },
+          jobId: job.id,
+          name,
+          parameters,
+          selector,
+          timeToLiveMs,
+          devices,
           ...(retry === undefined ? {} : { retry }),
           ...(maxOpen === undefined ? {} : { maxOpen }),
           ...(perSecond === undefined ? {} : { perSecond }),
@@ -99,8 +119,12 @@ export function createJobMutations(options: {
         const now = new Date();
         await saveJob(sql, { ...job, status: 'CANCELED', revision: job.revision + 1, updatedAt: now, nextAt: now });
         const event = makeEvent({
-          ...{ ...causeOf(caller), source: '/actions', type: 'io.fleetgraph.command-job.canceled.v1' as const },
-          ...{ subject: jobId, tenant, data: { jobId } },
+          ...causeOf(caller),
+          source: '/actions',
+          type: 'io.fleetgraph.command-job.canceled.v1' as const,
+          subject: jobId,
+          tenant,
+          data: { jobId },
         });
         await append(sql, { tenant, stream: jobStreamOf(jobId), expectedRevision: job.revision, events: [event] });
         return { jobId, eventId: event.id };

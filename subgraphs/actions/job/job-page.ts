@@ -22,9 +22,14 @@ export function progressOf(job: Job, counts: StatusCounts) {
     // Of a job that was read a moment before its commands were counted, some more may have been made.
     waiting: job.exhausted || job.status !== 'RUNNING' ? 0 : Math.max(0, job.devices - commands - job.refused),
     refused: job.refused,
-    ...{ queued: counts.QUEUED ?? 0, sent: counts.SENT ?? 0, delivered: counts.DELIVERED ?? 0 },
-    ...{ succeeded: counts.SUCCEEDED ?? 0, failed: counts.FAILED ?? 0, rejected: counts.REJECTED ?? 0 },
-    ...{ expired: counts.EXPIRED ?? 0, canceled: counts.CANCELED ?? 0 },
+    queued: counts.QUEUED ?? 0,
+    sent: counts.SENT ?? 0,
+    delivered: counts.DELIVERED ?? 0,
+    succeeded: counts.SUCCEEDED ?? 0,
+    failed: counts.FAILED ?? 0,
+    rejected: counts.REJECTED ?? 0,
+    expired: counts.EXPIRED ?? 0,
+    canceled: counts.CANCELED ?? 0,
   };
 }
 

@@ -55,7 +55,8 @@ interface Change {
 export function startJobWorker(options: JobWorkerOptions): Rounds {
   const { pool, log } = options;
   return startRounds({
-    ...{ log, failing: "Jobs can't be worked on" },
+    log,
+    failing: "Jobs can't be worked on",
     async round(stopped) {
       const due = await findDueJobs(sqlOf(pool), new Date(), 10);
       let worked = 0;
@@ -102,9 +103,13 @@ async function makeBatch(sql: Sql, job: Job, findFault: FindCommandFault): Promi
   );
   await appendEventsOfAll(sql, changes);
   await saveJob(sql, {
-    ...{ ...job, made: job.made + taken.length, refused: job.refused + devices.length - taken.length },
-    ...{ cursor: devices.at(-1)?.deviceId ?? job.cursor, exhausted: devices.length < room },
-    ...{ updatedAt: new Date(nowMs), nextAt: new Date(nowMs) },
+    ...job,
+    made: job.made + taken.length,
+    refused: job.refused + devices.length - taken.length,
+    cursor: devices.at(-1)?.deviceId ?? job.cursor,
+    exhausted: devices.length < room,
+    updatedAt: new Date(nowMs),
+    nextAt: new Date(nowMs),
   });
   return changes;
 }
@@ -123,8 +128,16 @@ async function roomOf(sql: Sql, { id, order, made, refused, createdAt }: Job, no
 function commandOf(job: Job, deviceId: string, atMs: number): Change {
   const { name, parameters, timeToLiveMs, retry } = job.order;
   const facts = decide(undefined, {
-    ...{ kind: 'request', atMs, tenant: job.tenant, commandId: randomUUID(), deviceId },
-    ...{ name, parameters, timeToLiveMs, retry, jobId: job.id },
+    kind: 'request',
+    atMs,
+    tenant: job.tenant,
+    commandId: randomUUID(),
+    deviceId,
+    name,
+    parameters,
+    timeToLiveMs,
+    retry,
+    jobId: job.id,
   });
   const command = facts.reduce<Command | undefined>(evolve, undefined);
   if (command === undefined) throw new Error('A request of a command decided nothing.');
@@ -133,7 +146,8 @@ function commandOf(job: Job, deviceId: string, atMs: number): Change {
 
 function causeOf({ actor, traceparent, correlationId }: Job): Cause {
   return {
-    ...{ actor: actor ?? undefined, traceparent: traceparent ?? undefined },
+    actor: actor ?? undefined,
+    traceparent: traceparent ?? undefined,
     correlationid: correlationId ?? undefined,
   };
 }
@@ -148,15 +162,27 @@ async function complete(sql: Sql, job: Job): Promise<readonly Change[]> {
   if ((await countOpen(sql, job.id, 1)) > 0) return later(sql, job, now.getTime());
   const commands = (await countByStatus(sql, [job.id])).get(job.id) ?? {};
   await saveJob(sql, {
-    ...{ ...job, status: 'COMPLETED', settled: true, revision: job.revision + 1, updatedAt: now, completedAt: now },
+    ...job,
+    status: 'COMPLETED',
+    settled: true,
+    revision: job.revision + 1,
+    updatedAt: now,
+    completedAt: now,
   });
   const event = makeEvent({
-    ...{ source: '/actions', type: 'io.fleetgraph.command-job.completed.v1' as const, subject: job.id },
-    ...{ tenant: job.tenant, data: { jobId: job.id, refused: job.refused, commands: { ...commands } } },
-    ...{ correlationid: job.correlationId ?? undefined, traceparent: job.traceparent ?? undefined },
+    source: '/actions',
+    type: 'io.fleetgraph.command-job.completed.v1' as const,
+    subject: job.id,
+    tenant: job.tenant,
+    data: { jobId: job.id, refused: job.refused, commands: { ...commands } },
+    correlationid: job.correlationId ?? undefined,
+    traceparent: job.traceparent ?? undefined,
   });
   await append(sql, {
-    ...{ tenant: job.tenant, stream: jobStreamOf(job.id), expectedRevision: job.revision, events: [event] },
+    tenant: job.tenant,
+    stream: jobStreamOf(job.id),
+    expectedRevision: job.revision,
+    events: [event],
   });
   return [];
 }

@@ -55,7 +55,10 @@ function readAction(input: RuleActionInput, field: string): RuleAction {
     if (typeof (parameters ?? {}) !== 'object' || Array.isArray(parameters))
       throw bad(`${at}.parameters`, 'must be a JSON object, e.g. { "celsius": 21 }');
     return {
-      ...{ kind: 'command', on, name, ...(deviceId === null || deviceId === undefined ? {} : { deviceId }) },
+      kind: 'command',
+      on,
+      name,
+      ...(deviceId === null || deviceId === undefined ? {} : { deviceId }),
       parameters: json(parameters ?? {}, `${at}.parameters`),
       timeToLiveMs: timeToLiveMs(timeToLive ?? 'PT1M', `${at}.timeToLive`),
     };

@@ -162,8 +162,12 @@ export function createRuleMutations(options: RuleMutationsOptions): RuleMutation
       const condition = await conditionFor(tenant, input.condition, selector);
       await checkActions(tenant, actions);
       const settings: RuleSettings = {
-        ...{ name: input.name, enabled: written.enabled ?? true, severity: written.severity ?? 'WARNING' },
-        ...{ selector, condition, actions: [...actions] },
+        name: input.name,
+        enabled: written.enabled ?? true,
+        severity: written.severity ?? 'WARNING',
+        selector,
+        condition,
+        actions: [...actions],
         ...(typeof written.description === 'string' ? { description: written.description } : {}),
       };
       const kept = await transact(caller, 'createRule', input, async (sql) => {

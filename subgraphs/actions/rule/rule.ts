@@ -69,7 +69,12 @@ export function evolve(rule: Rule | undefined, fact: RuleFact): Rule | undefined
 
 export function settingsOf({ name, description, enabled, severity, selector, condition, actions }: Rule): RuleSettings {
   return {
-    ...{ name, enabled, severity, selector, condition, actions },
+    name,
+    enabled,
+    severity,
+    selector,
+    condition,
+    actions,
     ...(description === undefined ? {} : { description }),
   };
 }

@@ -29,7 +29,10 @@ export function createTargetConsumer(options: {
   return createConsumer({
     name: 'actions-targets',
     topics: [topics.events],
-    ...{ bus, pool, log, metrics },
+    bus,
+    pool,
+    log,
+    metrics,
     // An update proves that the device exists, for those registered longer ago than the bus keeps its records.
     types: [
       'io.fleetgraph.device.registered.v1',
@@ -46,7 +49,9 @@ export function createTargetConsumer(options: {
         switch (event.type) {
           case 'io.fleetgraph.device-type.defined.v1':
             types.push({
-              ...{ tenant, at, typeId: event.data.typeId },
+              tenant,
+              at,
+              typeId: event.data.typeId,
               commands: event.data.commands ?? [],
             });
             break;

@@ -119,15 +119,16 @@ export function createWebhookMutations(options: WebhookMutationsOptions) {
           );
         const [id, now] = [randomUUID(), new Date()];
         const webhook: Webhook = {
-          ...{
-            ...settings,
-            id,
-            tenant,
-            status: 'ACTIVE',
-            secret: box.seal(generateSecret(), id),
-            previousSecret: null,
-          },
-          ...{ previousSecretExpiresAt: null, revision: 1, createdAt: now, updatedAt: now },
+          ...settings,
+          id,
+          tenant,
+          status: 'ACTIVE',
+          secret: box.seal(generateSecret(), id),
+          previousSecret: null,
+          previousSecretExpiresAt: null,
+          revision: 1,
+          createdAt: now,
+          updatedAt: now,
         };
         await insertWebhook(sql, webhook);
         const data = factsOf(webhook);
@@ -270,13 +271,14 @@ async function mustLock(sql: Sql, caller: Caller, id: string, field = 'input.id'
 
 function eventOf(caller: Caller, webhook: Webhook, told: Told): Event<DomainEventType> {
   return makeEvent<DomainEventType>({
-    ...{ ...told, source: '/actions', subject: webhook.id, tenant: webhook.tenant },
-    ...{
-      actor: caller.identity.subject,
-      clientaddress: caller.clientAddress,
-      traceparent: caller.traceparent,
-      correlationid: caller.correlationId,
-    },
+    ...told,
+    source: '/actions',
+    subject: webhook.id,
+    tenant: webhook.tenant,
+    actor: caller.identity.subject,
+    clientaddress: caller.clientAddress,
+    traceparent: caller.traceparent,
+    correlationid: caller.correlationId,
   });
 }
 
@@ -295,8 +297,11 @@ async function appendOne(sql: Sql, webhook: Webhook, event: Event<DomainEventTyp
 function factsOf(webhook: Webhook) {
   const { id, url, description, eventTypes, ruleIds, severities } = webhook;
   return {
-    ...{ webhookId: id, origin: new URL(url).origin, eventTypes: [...eventTypes] },
-    ...{ ruleIds: [...ruleIds], severities: [...severities] },
+    webhookId: id,
+    origin: new URL(url).origin,
+    eventTypes: [...eventTypes],
+    ruleIds: [...ruleIds],
+    severities: [...severities],
     ...(description === null ? {} : { description }),
   };
 }

@@ -37,14 +37,23 @@ export function createWebhooks(options: {
   const guard = createAddressGuard(config.allowedHosts);
   const poster = createPoster({ guard, timeoutMs: config.timeoutMs });
   const attempts = {
-    ...{ pool, poster, log, box: createSecretBox(config.encryptionKeys), schedule: config.retryDelaysMs },
-    ...{ metrics: createDeliveryMetrics(metrics), timeoutMs: config.timeoutMs },
+    pool,
+    poster,
+    log,
+    box: createSecretBox(config.encryptionKeys),
+    schedule: config.retryDelaysMs,
+    metrics: createDeliveryMetrics(metrics),
+    timeoutMs: config.timeoutMs,
   };
   let engine: DeliveryEngine | undefined;
   let retention: ReturnType<typeof startDeliveryRetention> | undefined;
   const wake = () => engine?.wake();
   const consumer = createWebhookConsumer({
-    ...{ bus, pool, log, metrics, tries: config.retryDelaysMs.length + 1 },
+    bus,
+    pool,
+    log,
+    metrics,
+    tries: config.retryDelaysMs.length + 1,
     onQueued: wake,
   });
   const mutations = createWebhookMutations({ ...attempts, wakeRelay: options.wakeRelay, wakeEngine: wake });

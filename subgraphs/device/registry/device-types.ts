@@ -99,7 +99,10 @@ async function appendDefined(sql: Sql, type: DeviceType, cause: Cause): Promise<
     subject: id,
     tenant,
     data: {
-      ...{ typeId: id, name, metrics: [...metrics], decoder },
+      typeId: id,
+      name,
+      metrics: [...metrics],
+      decoder,
       ...(description === null ? {} : { description }),
       ...(commands.length === 0 ? {} : { commands: commands as EventData<typeof definedType>['commands'] }),
     },

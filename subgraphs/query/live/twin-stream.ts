@@ -46,8 +46,10 @@ export function deviceTwinStream(
 
 function viewOf(change: TwinChange): TwinView {
   return twinView({
-    ...{ desired: change.desired as JsonObject, desiredVersion: change.desiredVersion },
-    ...{ reported: change.reported as JsonObject, reportedVersion: change.reportedVersion },
+    desired: change.desired as JsonObject,
+    desiredVersion: change.desiredVersion,
+    reported: change.reported as JsonObject,
+    reportedVersion: change.reportedVersion,
     desiredAt: change.desiredAt === null ? null : new Date(change.desiredAt),
     reportedAt: change.reportedAt === null ? null : new Date(change.reportedAt),
   });

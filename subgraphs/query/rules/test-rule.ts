@@ -86,7 +86,13 @@ async function ruleOf(sql: Sql, tenant: string, { ruleId, condition }: TestRuleI
   if (isSaved === isGiven) throw bad('ruleId', 'or "input.condition" must be given, and not both');
   if (isGiven)
     return compileRule({
-      ...{ ruleId: randomUUID(), version: 1, name: 'test', enabled: true, severity: 'INFO', selector: {}, actions: [] },
+      ruleId: randomUUID(),
+      version: 1,
+      name: 'test',
+      enabled: true,
+      severity: 'INFO',
+      selector: {},
+      actions: [],
       condition: readCondition(condition, 'input.condition'),
     });
   const [row] = await sql.query<{ definition: RuleDefinition }>(

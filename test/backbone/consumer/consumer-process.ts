@@ -16,7 +16,13 @@ const metrics = new Registry();
 const pool = createPool({ url: busAddress.databaseUrl, size: 4, applicationName: 'consumer-process', log });
 const bus = openBus(busAddress, pool);
 await createConsumer({
-  ...{ name: 'consumer', topics: [topic], bus, pool, log, metrics, maxBatchSize: 3 },
+  name: 'consumer',
+  topics: [topic],
+  bus,
+  pool,
+  log,
+  metrics,
+  maxBatchSize: 3,
   async handle(events) {
     for (const { event } of events) {
       await pool.query('INSERT INTO attempts (id, name) VALUES ($1, $2)', [event.id, nameOf(event)]);

@@ -57,7 +57,12 @@ export async function createConsumerWorld(backbone: (typeof backbones)[number]):
     publish: (...records) => bus.publish(topic, records),
     async consume(options) {
       const consumer = createConsumer({
-        ...{ name: 'consumer', topics: [topic], bus, pool: database.pool, log: silentLog, metrics },
+        name: 'consumer',
+        topics: [topic],
+        bus,
+        pool: database.pool,
+        log: silentLog,
+        metrics,
         retryDelaysMs: [0, 1, 1],
         ...options,
       });

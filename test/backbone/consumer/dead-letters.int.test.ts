@@ -17,7 +17,13 @@ let offset = 0n;
 async function buried(parts: Partial<BusRecord>, cause: unknown) {
   offset += 1n;
   const record: BusRecord = {
-    ...{ topic: 't', partition: 0, offset, key: 'k', value: '{}', headers: {}, timestampMs: 0 },
+    topic: 't',
+    partition: 0,
+    offset,
+    key: 'k',
+    value: '{}',
+    headers: {},
+    timestampMs: 0,
     ...parts,
   };
   await storeDeadLetter(database.pool, { consumer: 'c', record, cause, attempts: 3 });
@@ -33,8 +39,14 @@ test('a dead letter has the record as it was, its cause and where that came from
   const headers = { ce_tenant: 'acme', ce_type: 'io.example.v1', 'content-type': 'application/json' };
   const cause = new TypeError('cannot read “that”');
   expect(await buried({ key: 'ключ', value: '{"a":"\\u0000 \\\\ ü"}', headers }, cause)).toEqual({
-    ...{ key: 'ключ', value: '{"a":"\\u0000 \\\\ ü"}', headers, tenant: 'acme', type: 'io.example.v1' },
-    ...{ cause: 'cannot read “that”', stack: cause.stack, attempts: 3 },
+    key: 'ключ',
+    value: '{"a":"\\u0000 \\\\ ü"}',
+    headers,
+    tenant: 'acme',
+    type: 'io.example.v1',
+    cause: 'cannot read “that”',
+    stack: cause.stack,
+    attempts: 3,
   });
 });
 
@@ -71,7 +83,13 @@ test('a record without attributes has neither tenant nor type', async () => {
 
 test('the same record buried again stays one dead letter, the first; for another consumer it is another', async () => {
   const record: BusRecord = {
-    ...{ topic: 'again', partition: 0, offset: 7n, key: 'k', value: '{}', headers: {}, timestampMs: 0 },
+    topic: 'again',
+    partition: 0,
+    offset: 7n,
+    key: 'k',
+    value: '{}',
+    headers: {},
+    timestampMs: 0,
   };
   for (const [consumer, cause] of [
     ['one', 'first'],
@@ -102,7 +120,13 @@ test('what was settled long ago is forgotten; what was settled lately, or not at
   ];
   for (const [index, [status, daysAgo]] of letters.entries()) {
     const record: BusRecord = {
-      ...{ topic: 'settled', partition: 0, offset: BigInt(index), key: 'k', value: '{}', headers: {}, timestampMs: 0 },
+      topic: 'settled',
+      partition: 0,
+      offset: BigInt(index),
+      key: 'k',
+      value: '{}',
+      headers: {},
+      timestampMs: 0,
     };
     await storeDeadLetter(database.pool, { consumer: 'c', record, cause: new Error('no'), attempts: 1 });
     await database.pool.query(

@@ -18,7 +18,11 @@ export function openBus({ databaseUrl, brokers, prefix }: BusAddress, pool: pg.P
   const [log, metrics] = [pino({ level: 'silent' }), new Registry()];
   return brokers.length > 0
     ? createKafkaBus({
-        ...{ kafka: kafkaSettings(brokers, prefix), instance: 'test', log, metrics, sessionTimeoutMs: 6_000 },
+        kafka: kafkaSettings(brokers, prefix),
+        instance: 'test',
+        log,
+        metrics,
+        sessionTimeoutMs: 6_000,
       })
     : createPostgresBus({ pool, databaseUrl, log, metrics, leaseTtlMs: 1_000 });
 }

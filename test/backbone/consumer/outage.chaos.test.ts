@@ -47,7 +47,14 @@ test('an outage of the database costs no event, whichever driver was in the midd
   const metrics = new Registry();
   const consumers = transactions.map(([name, transact]) =>
     createConsumer({
-      ...{ name, topics: [topic], bus, pool, log: silentLog, metrics, maxBatchSize: 5, retryDelaysMs: [0, 1, 1] },
+      name,
+      topics: [topic],
+      bus,
+      pool,
+      log: silentLog,
+      metrics,
+      maxBatchSize: 5,
+      retryDelaysMs: [0, 1, 1],
       handle: (events) =>
         transact(async (sql) => {
           for (const { event } of events) await effect(sql, name, event);

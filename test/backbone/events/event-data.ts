@@ -33,12 +33,19 @@ const command = fc.record({ commandId: id, deviceId: id });
 const failed = fc.record({ commandId: id, deviceId: id, error: text });
 const signal = fc.record({ commandId: id, deviceId: id, at: epochMs });
 const deadLetters = fc.record({
-  ...{ requestId: id, count: fc.nat(), deadLetterIds: fc.array(text), filter: object },
+  requestId: id,
+  count: fc.nat(),
+  deadLetterIds: fc.array(text),
+  filter: object,
 });
 const webhook = fc.record(
   {
-    ...{ webhookId: id, origin: text, description: text, eventTypes: fc.array(text) },
-    ...{ ruleIds: fc.array(text), severities: fc.array(text) },
+    webhookId: id,
+    origin: text,
+    description: text,
+    eventTypes: fc.array(text),
+    ruleIds: fc.array(text),
+    severities: fc.array(text),
   },
   { requiredKeys: ['webhookId', 'origin', 'eventTypes', 'ruleIds', 'severities'] },
 );
@@ -58,7 +65,11 @@ const actions = fc.array(
     fc.record({ kind: fc.constant('webhook'), on, webhookId: word1 }),
     fc.record(
       {
-        ...{ kind: fc.constant('command'), on, deviceId: word1, name: word, parameters: small },
+        kind: fc.constant('command'),
+        on,
+        deviceId: word1,
+        name: word,
+        parameters: small,
         timeToLiveMs: count,
       },
       { requiredKeys: ['kind', 'on', 'name', 'parameters', 'timeToLiveMs'] },
@@ -72,8 +83,12 @@ const term = fc.constantFrom('a', 'b_1', 'Hot');
 const metric = word1;
 const conditionTerm = fc.oneof(
   fc.record({
-    ...{ kind: fc.constant('THRESHOLD'), name: term, metric, direction: fc.constantFrom('ABOVE', 'BELOW') },
-    ...{ raise: number, clear: number },
+    kind: fc.constant('THRESHOLD'),
+    name: term,
+    metric,
+    direction: fc.constantFrom('ABOVE', 'BELOW'),
+    raise: number,
+    clear: number,
   }),
   fc.record({ kind: fc.constant('HELD'), name: term, expression: word1, forMs: count }),
   fc.record({ kind: fc.constant('TIMES'), name: term, expression: word1, times: count, withinMs: count }),
@@ -93,7 +108,13 @@ const labelCondition = fc.oneof(
 );
 const rule = fc.record(
   {
-    ...{ ruleId: word1, version: count, name: word, description: word, enabled: fc.boolean(), severity, actions },
+    ruleId: word1,
+    version: count,
+    name: word,
+    description: word,
+    enabled: fc.boolean(),
+    severity,
+    actions,
     selector: fc.record(
       {
         typeIds: fc.array(word1, { maxLength: 3 }),
@@ -143,18 +164,30 @@ export const dataOf: { readonly [T in EventType]: Arbitrary<EventData<T>> } = {
   'io.fleetgraph.device.desired-state-set.v1': fc.record({ deviceId: id, desired: object, version }),
   'io.fleetgraph.device.reported-state-changed.v1': fc.record({ deviceId: id, reported: object, version }),
   'io.fleetgraph.command.requested.v1': fc.record({
-    ...{ commandId: id, deviceId: id, name: text, parameters: json, expiresAt: dateTime },
+    commandId: id,
+    deviceId: id,
+    name: text,
+    parameters: json,
+    expiresAt: dateTime,
   }),
   'io.fleetgraph.command-job.requested.v1': fc.record(
     {
-      ...{ jobId: id, name: text, parameters: json, selector: object, timeToLiveMs: count, devices: count },
+      jobId: id,
+      name: text,
+      parameters: json,
+      selector: object,
+      timeToLiveMs: count,
+      devices: count,
       retry: fc.record({ maxAttempts: fc.integer({ min: 2, max: 10 }), answerTimeoutMs: count, backoffMs: count }),
-      ...{ maxOpen: count, perSecond: count },
+      maxOpen: count,
+      perSecond: count,
     },
     { requiredKeys: ['jobId', 'name', 'parameters', 'selector', 'timeToLiveMs', 'devices'] },
   ),
   'io.fleetgraph.command-job.completed.v1': fc.record({
-    ...{ jobId: id, refused: count, commands: fc.dictionary(fc.constantFrom('FAILED', 'SUCCEEDED'), count) },
+    jobId: id,
+    refused: count,
+    commands: fc.dictionary(fc.constantFrom('FAILED', 'SUCCEEDED'), count),
   }),
   'io.fleetgraph.command-job.canceled.v1': fc.record({ jobId: id }),
   'io.fleetgraph.command.progressed.v1': fc.record(
@@ -162,10 +195,19 @@ export const dataOf: { readonly [T in EventType]: Arbitrary<EventData<T>> } = {
     { requiredKeys: ['commandId', 'deviceId'] },
   ),
   'io.fleetgraph.command.attempt-failed.v1': fc.record({
-    ...{ commandId: id, deviceId: id, attempt, error: text, retryAt: dateTime },
+    commandId: id,
+    deviceId: id,
+    attempt,
+    error: text,
+    retryAt: dateTime,
   }),
   'io.fleetgraph.command.retried.v1': fc.record({
-    ...{ commandId: id, deviceId: id, name: text, parameters: json, expiresAt: dateTime, attempt },
+    commandId: id,
+    deviceId: id,
+    name: text,
+    parameters: json,
+    expiresAt: dateTime,
+    attempt,
   }),
   'io.fleetgraph.command.progress-reported.v1': fc.record(
     { commandId: id, deviceId: id, progress, message: text, at: epochMs },
@@ -182,10 +224,20 @@ export const dataOf: { readonly [T in EventType]: Arbitrary<EventData<T>> } = {
   'io.fleetgraph.rule.updated.v1': rule,
   'io.fleetgraph.rule.deleted.v1': fc.record({ ruleId: id, version: count }),
   'io.fleetgraph.rule.fired.v1': fc.record({
-    ...{ ruleId: id, version: count, deviceId: id, at: dateTime, readings, sequence: count, ...alertRule },
+    ruleId: id,
+    version: count,
+    deviceId: id,
+    at: dateTime,
+    readings,
+    sequence: count,
+    ...alertRule,
   }),
   'io.fleetgraph.rule.recovered.v1': fc.record({
-    ...{ ruleId: id, deviceId: id, at: dateTime, readings, sequence: count },
+    ruleId: id,
+    deviceId: id,
+    at: dateTime,
+    readings,
+    sequence: count,
     cause: fc.constantFrom('CONDITION', 'RULE_CHANGED', 'RULE_DELETED', 'DEVICE_GONE'),
   }),
   'io.fleetgraph.alert.raised.v1': fc.record({ ...alert, ...alertRule, readings, count }),
@@ -193,7 +245,11 @@ export const dataOf: { readonly [T in EventType]: Arbitrary<EventData<T>> } = {
   'io.fleetgraph.alert.held.v1': fc.record({ ...alert, severity, until: dateTime }),
   'io.fleetgraph.alert.cleared.v1': fc.record(
     {
-      ...{ ...alert, ...alertRule, readings, count, comment: text },
+      ...alert,
+      ...alertRule,
+      readings,
+      count,
+      comment: text,
       cause: fc.constantFrom('CONDITION', 'RULE_CHANGED', 'RULE_DELETED', 'DEVICE_GONE', 'BY_HAND'),
     },
     { noNullPrototype: true },
@@ -201,7 +257,12 @@ export const dataOf: { readonly [T in EventType]: Arbitrary<EventData<T>> } = {
   'io.fleetgraph.alert.acknowledged.v1': fc.record({ ...alert, ...alertRule, comment: text }),
   'io.fleetgraph.alert.commented.v1': fc.record({ ...alert, severity, text }),
   'io.fleetgraph.alert.action-failed.v1': fc.record({
-    ...{ alertId: id, ruleId: id, deviceId: id, actionIndex: fc.nat(), kind: text, error: text },
+    alertId: id,
+    ruleId: id,
+    deviceId: id,
+    actionIndex: fc.nat(),
+    kind: text,
+    error: text,
   }),
   'io.fleetgraph.message.requested.v1': fc.record({ messageId: id, deviceId: id, topic: text, payload: json }),
   'io.fleetgraph.custom.raised.v1': fc.record({ name: text, data: json, alertId: id, ruleId: id, deviceId: id }),
@@ -233,7 +294,11 @@ export const dataOf: { readonly [T in EventType]: Arbitrary<EventData<T>> } = {
   'io.fleetgraph.command.received.v1': signal,
   'io.fleetgraph.command.acknowledged.v1': fc.record(
     {
-      ...{ commandId: id, deviceId: id, at: epochMs, result: json, error: text },
+      commandId: id,
+      deviceId: id,
+      at: epochMs,
+      result: json,
+      error: text,
       status: fc.constantFrom('SUCCEEDED', 'FAILED', 'REJECTED'),
     },
     { requiredKeys: ['commandId', 'deviceId', 'at', 'status'] },
@@ -243,6 +308,9 @@ export const dataOf: { readonly [T in EventType]: Arbitrary<EventData<T>> } = {
   'io.fleetgraph.projection.changed.v1': fc.record({
     seq: digits,
     entity: fc.constantFrom('device', 'command', 'alert', 'event', 'twin'),
-    ...{ id, version: digits, at: dateTime, payload: json },
+    id,
+    version: digits,
+    at: dateTime,
+    payload: json,
   }),
 };

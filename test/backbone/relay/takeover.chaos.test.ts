@@ -96,7 +96,13 @@ test('nothing that was committed is missing on the bus after PostgreSQL was rest
   const bus = createPostgresBus({ pool, databaseUrl: url, log: silentLog, metrics: new Registry() });
   await bus.ensureTopics(topicOptions({ partitions: 2, retentionMs: 3_600_000 }));
   const relay = createRelayRole({
-    ...{ log: silentLog, metrics: new Registry(), pool, databaseUrl: url, bus, pollIntervalMs: 20, maxBatchSize: 10 },
+    log: silentLog,
+    metrics: new Registry(),
+    pool,
+    databaseUrl: url,
+    bus,
+    pollIntervalMs: 20,
+    maxBatchSize: 10,
   });
   await relay.start();
   try {

@@ -11,7 +11,13 @@ const start = 1_700_000_000_000;
 
 function ruleOf(condition: RuleConditionInput, ruleId = 'rule') {
   return compileRule({
-    ...{ ruleId, version: 1, name: ruleId, enabled: true, severity: 'WARNING', selector: {}, actions: [] },
+    ruleId,
+    version: 1,
+    name: ruleId,
+    enabled: true,
+    severity: 'WARNING',
+    selector: {},
+    actions: [],
     condition: readCondition(condition, 'condition'),
   });
 }

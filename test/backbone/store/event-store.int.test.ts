@@ -55,7 +55,12 @@ test.each(drivers)('%s: events come back as they went in, with revisions from 1'
   );
   expect(rows).toEqual(
     [first, second].map(({ id, type, source, subject, data, actor, correlationid }, index) => ({
-      ...{ id, type, source, subject, data, actor },
+      id,
+      type,
+      source,
+      subject,
+      data,
+      actor,
       revision: index + 1,
       correlation_id: correlationid,
     })),
@@ -118,7 +123,9 @@ test('of many who append behind the same revision exactly one wins', async () =>
 
 test('several streams are appended to together, or not at all', async () => {
   const request = (stream: string, expectedRevision: number) => ({
-    ...{ tenant: 'acme', stream, expectedRevision },
+    tenant: 'acme',
+    stream,
+    expectedRevision,
     events: [event(`${stream} ${expectedRevision + 1}`)],
   });
   await inTransaction(database.pool, (sql) => appendAll(sql, [request('many-a', 0), request('many-b', 0)]));

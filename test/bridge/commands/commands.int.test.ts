@@ -60,7 +60,9 @@ test('a device that listens gets its command at once; that it was sent and confi
         topic: 'fleet/acme/listens/command',
         qos: 1,
         payload: {
-          ...{ id: 'c-1', name: 'setpoint', parameters: { celsius: 21 } },
+          id: 'c-1',
+          name: 'setpoint',
+          parameters: { celsius: 21 },
           expiresAt: (command.data as { expiresAt: string }).expiresAt,
           attempt: 1,
         },
@@ -132,7 +134,11 @@ test('a command whose time has passed, that was canceled, or whose device is gon
   const [device, gone] = [world.device('too-late'), world.device('gone')];
   const about = (type: 'io.fleetgraph.command.canceled.v1' | 'io.fleetgraph.command.expired.v1', commandId: string) =>
     makeEvent({
-      ...{ type, source: '/actions', subject: 'too-late', tenant: 'acme', data: { commandId, deviceId: 'too-late' } },
+      type,
+      source: '/actions',
+      subject: 'too-late',
+      tenant: 'acme',
+      data: { commandId, deviceId: 'too-late' },
     });
   await world.relay(
     ...[
@@ -144,7 +150,10 @@ test('a command whose time has passed, that was canceled, or whose device is gon
     about('io.fleetgraph.command.canceled.v1', 't-canceled'),
     about('io.fleetgraph.command.expired.v1', 't-expired'),
     makeEvent({
-      ...{ type: 'io.fleetgraph.device.decommissioned.v1', source: '/device', subject: 'gone', tenant: 'acme' },
+      type: 'io.fleetgraph.device.decommissioned.v1',
+      source: '/device',
+      subject: 'gone',
+      tenant: 'acme',
       data: { deviceId: 'gone' },
     }),
     requested(device, 't-good'),
@@ -170,11 +179,11 @@ test('a command that is asked for again is sent again with its number, and only 
   };
   const again = (attempt: number) =>
     makeEvent({
-      ...{ source: '/actions', type: 'io.fleetgraph.command.retried.v1' as const, subject: device.deviceId },
-      ...{
-        tenant: 'acme',
-        data: { commandId: 't-1', deviceId: device.deviceId, name, parameters, expiresAt, attempt },
-      },
+      source: '/actions',
+      type: 'io.fleetgraph.command.retried.v1' as const,
+      subject: device.deviceId,
+      tenant: 'acme',
+      data: { commandId: 't-1', deviceId: device.deviceId, name, parameters, expiresAt, attempt },
     });
   await world.relay(first);
   await eventually(async () => expect(await undelivered()).not.toContain('t-1'));
@@ -236,7 +245,10 @@ test('a desired state goes to a device that listens', async () => {
   await client.subscribeAsync(topicOf(device, 'desired'), { qos: 1 });
   await world.relay(
     makeEvent({
-      ...{ type: 'io.fleetgraph.device.desired-state-set.v1', source: '/device', subject: 'desires', tenant: 'acme' },
+      type: 'io.fleetgraph.device.desired-state-set.v1',
+      source: '/device',
+      subject: 'desires',
+      tenant: 'acme',
       data: { deviceId: 'desires', desired: { interval: 60 }, version: 3 },
     }),
   );
@@ -291,7 +303,10 @@ test('what a rule tells a device goes to one that listens, with an id that tells
   await client.subscribeAsync(topicOf(device, 'message'), { qos: 1 });
   await world.relay(
     makeEvent({
-      ...{ type: 'io.fleetgraph.message.requested.v1', source: '/actions', subject: 'told', tenant: 'acme' },
+      type: 'io.fleetgraph.message.requested.v1',
+      source: '/actions',
+      subject: 'told',
+      tenant: 'acme',
       data: { messageId: 'm-1', deviceId: 'told', topic: 'display', payload: { text: 'hot' } },
     }),
   );

@@ -44,7 +44,10 @@ async function listens(client: MqttClient): Promise<void> {
 
 const desired = (deviceId: string, version: number): Event =>
   makeEvent({
-    ...{ type: 'io.fleetgraph.device.desired-state-set.v1', source: '/device', subject: deviceId, tenant: 'acme' },
+    type: 'io.fleetgraph.device.desired-state-set.v1',
+    source: '/device',
+    subject: deviceId,
+    tenant: 'acme',
     data: { deviceId, desired: { interval: version }, version },
   });
 const signalsOf = async (commandId: string) =>

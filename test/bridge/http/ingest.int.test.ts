@@ -197,12 +197,10 @@ test('a device that is decommissioned is refused at once, though it was known a 
   world.device('soon-gone', { active: false });
   await world.relay(
     makeEvent({
-      ...{
-        type: 'io.fleetgraph.device.decommissioned.v1',
-        source: '/device',
-        subject: device.deviceId,
-        tenant: 'acme',
-      },
+      type: 'io.fleetgraph.device.decommissioned.v1',
+      source: '/device',
+      subject: device.deviceId,
+      tenant: 'acme',
       data: { deviceId: device.deviceId },
     }),
   );

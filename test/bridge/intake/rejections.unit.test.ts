@@ -8,7 +8,11 @@ import { createLogger } from '../../../platform/observability/logger.js';
 import { silentLog } from '../../world/database.js';
 
 const rejection: Omit<Parameters<Rejections['add']>[0], 'payload'> = {
-  ...{ tenant: 'acme', deviceId: 'd', transport: 'mqtt', topic: 'fleet/acme/d/telemetry', message: 'no' },
+  tenant: 'acme',
+  deviceId: 'd',
+  transport: 'mqtt',
+  topic: 'fleet/acme/d/telemetry',
+  message: 'no',
   reason: 'malformed_json',
 };
 

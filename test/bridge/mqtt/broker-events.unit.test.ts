@@ -6,8 +6,15 @@ import { evolve, type Presence } from '../../../workers/projector/presence/evolv
 
 const topicOf = (kind: string, clientId = 'pump-1') => `$SYS/brokers/emqx@127.0.0.1/clients/${clientId}/${kind}`;
 const connection = {
-  ...{ clientid: 'pump-1', username: 'pump-1', ipaddress: '10.0.0.7', sockport: 1883, protocol: 'mqtt' },
-  ...{ proto_name: 'MQTT', proto_ver: 4, connected_at: 1_700_000_000_000, ts: 1_700_000_000_005 },
+  clientid: 'pump-1',
+  username: 'pump-1',
+  ipaddress: '10.0.0.7',
+  sockport: 1883,
+  protocol: 'mqtt',
+  proto_name: 'MQTT',
+  proto_ver: 4,
+  connected_at: 1_700_000_000_000,
+  ts: 1_700_000_000_005,
 };
 const parse = (kind: string, message: object, clientId?: string) =>
   parseBrokerEvent(topicOf(kind, clientId), Buffer.from(JSON.stringify(message)));
@@ -87,7 +94,10 @@ test('presence ends the same in whatever order, and however often, a device is t
         expect(state.online).toBe(stays);
         const [latest] = latestPresence(
           parsed.map(({ kind, clientId, connectedAt }) => ({
-            ...{ deviceId: clientId, tenant: 'acme', online: kind === 'connected', session: connectedAt },
+            deviceId: clientId,
+            tenant: 'acme',
+            online: kind === 'connected',
+            session: connectedAt,
           })),
         );
         expect(latest).toMatchObject({ online: stays, session: state.session });

@@ -14,12 +14,18 @@ afterAll(() => world[Symbol.asyncDispose]());
 
 const defined = (typeId: string, decoder: string, metrics: readonly MetricDefinition[] = [], tenant = 'acme'): Event =>
   makeEvent({
-    ...{ type: 'io.fleetgraph.device-type.defined.v1', source: '/device', subject: typeId, tenant },
+    type: 'io.fleetgraph.device-type.defined.v1',
+    source: '/device',
+    subject: typeId,
+    tenant,
     data: { typeId, name: typeId, decoder, metrics: [...metrics] },
   });
 const updated = (device: TestDevice, typeId: string): Event =>
   makeEvent({
-    ...{ type: 'io.fleetgraph.device.updated.v1', source: '/device', subject: device.deviceId, tenant: device.tenant },
+    type: 'io.fleetgraph.device.updated.v1',
+    source: '/device',
+    subject: device.deviceId,
+    tenant: device.tenant,
     data: { deviceId: device.deviceId, name: 'renamed', typeId, labels: {} },
   });
 const metricsOf = async (id: string) =>

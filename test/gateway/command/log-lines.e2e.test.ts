@@ -57,7 +57,9 @@ function complaints(): Line[] {
 
 async function ask(query: string, signal?: AbortSignal): Promise<{ readonly errors?: readonly unknown[] }> {
   const response = await fetch(`${url}/graphql`, {
-    ...{ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query }) },
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query }),
     ...(signal ? { signal } : {}),
   });
   return (await response.json()) as { readonly errors?: readonly unknown[] };

@@ -27,11 +27,16 @@ const schema = createSubgraphSchema(typeDefs, {
   },
 });
 const execute = createLocalExecution({
-  ...{ schema, verifyToken: issuer.verifyToken, log: silentLog },
+  schema,
+  verifyToken: issuer.verifyToken,
+  log: silentLog,
   context: (base) => base,
 });
 const subgraph = createSubgraphs({
-  ...{ urls: {}, local: { device: execute }, log: silentLog, timeoutMs: 200 },
+  urls: {},
+  local: { device: execute },
+  log: silentLog,
+  timeoutMs: 200,
   metrics: createGatewayMetrics(new Registry()),
 }).of('device');
 

@@ -85,12 +85,19 @@ function thing({ things }: World, index: number): Record<string, unknown> {
   };
   const links = () => data.links.map((target) => thing({ things }, target));
   return {
-    ...{ __typename: 'Thing', id: String(at), ...data, sure: `thing ${at}` },
+    __typename: 'Thing',
+    id: String(at),
+    ...data,
+    sure: `thing ${at}`,
     twice: data.size === null ? null : (data.size * 2) | 0,
     echo: ({ text, times }: { text?: string | null; times?: number | null }) =>
       text === null || text === undefined ? null : text.repeat(Math.max(0, Math.min(times ?? 0, 3))),
-    ...{ nested: { a: data.size, b: data.name }, inner: { a: data.size, b: data.name } },
-    ...{ next: () => link(0), parent: () => link(1), friends: links, others: links },
+    nested: { a: data.size, b: data.name },
+    inner: { a: data.size, b: data.name },
+    next: () => link(0),
+    parent: () => link(1),
+    friends: links,
+    others: links,
   };
 }
 
@@ -172,7 +179,8 @@ export function federate(): FederatedWorld {
     formatError: (error) => error,
   });
   return {
-    ...{ executor, apiSchema: supergraph.apiSchema },
+    executor,
+    apiSchema: supergraph.apiSchema,
     get current() {
       return state.current;
     },

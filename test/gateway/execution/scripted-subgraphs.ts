@@ -65,16 +65,24 @@ export async function startScriptedGateway(
   const metrics = new Registry();
   const gateway = createGatewayRole({
     config: readConfig({ NODE_ENV: 'test', GATEWAY_PORT: '0', EXPLORER: 'false', ...settings }),
-    ...{ log, metrics, supergraph: fixedSupergraph(async () => supergraphSdl) },
+    log,
+    metrics,
+    supergraph: fixedSupergraph(async () => supergraphSdl),
     ...(verifyToken ? { verifyToken } : {}),
   });
   await gateway.start();
   const url = `http://127.0.0.1:${gateway.port()}/graphql`;
   return {
-    ...{ url, metrics, server, scripts, requests },
+    url,
+    metrics,
+    server,
+    scripts,
+    requests,
     async ask(query, init) {
       const response = await fetch(url, {
-        ...{ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query }) },
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ query }),
         ...init,
       });
       return response.json();

@@ -30,7 +30,9 @@ describe('interfaces and unions over several subgraphs', () => {
       },
       data: {
         roots: {
-          ...{ assets: [boiler, meter], any: [meter, owner, null, boiler], owner },
+          assets: [boiler, meter],
+          any: [meter, owner, null, boiler],
+          owner,
           node: ({ id }: { id: string }) => [boiler, meter, owner].find((each) => each.id === id) ?? null,
         },
         entities: [boiler, meter, owner],

@@ -7,23 +7,19 @@ describe('keys of every kind', () => {
   let graph: Federation;
   const place = { __typename: 'Place', building: 'north', floor: 2, room: { __typename: 'Room', code: 'n2' } };
   const sensor = (id: string, more: object): Thing => ({
-    ...{
-      __typename: 'Sensor',
-      id,
-      serial: `sn-${id}`,
-      model: { __typename: 'Model', id: 'm', maker: 'acme', warranty: 24 },
-    },
-    ...{
-      place,
-      name: `Sensor ${id}`,
-      battery: 80,
-      firmware: '1.2',
-      unit: 'C',
-      warranty: 24,
-      slot: 7,
-      note: null,
-      ...more,
-    },
+    __typename: 'Sensor',
+    id,
+    serial: `sn-${id}`,
+    model: { __typename: 'Model', id: 'm', maker: 'acme', warranty: 24 },
+    place,
+    name: `Sensor ${id}`,
+    battery: 80,
+    firmware: '1.2',
+    unit: 'C',
+    warranty: 24,
+    slot: 7,
+    note: null,
+    ...more,
   });
   const first = sensor('1', {});
   const second = sensor('2', { battery: 0, firmware: null, note: 'spare' });

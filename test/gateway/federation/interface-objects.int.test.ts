@@ -53,7 +53,12 @@ describe('interface objects', () => {
       },
       data: {
         roots: {
-          ...{ media: [video, paper], video, list, best: video, rated: [paper, video], shelved: [video, null] },
+          media: [video, paper],
+          video,
+          list,
+          best: video,
+          rated: [paper, video],
+          shelved: [video, null],
           medium: ({ id }: { id: string }) => [video, paper].find((each) => each['id'] === id) ?? null,
         },
         entities: [video, paper, list],

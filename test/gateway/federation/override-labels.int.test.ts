@@ -142,7 +142,8 @@ test('a chain of requirements leaves a field to the subgraph that resolves it no
       new: 'type Tank @key(fields: "id") { id: ID! color: String @override(from: "old", label: "colors") }',
     },
     data: {
-      ...{ roots: { tank }, entities: [tank] },
+      roots: { tank },
+      entities: [tank],
       computed: {
         'Tank.volume': ({ depth, area }: Required) => Number(depth) * Number(area),
         'Tank.weight': ({ volume }: Required) => Number(volume) * 10,

@@ -116,7 +116,8 @@ describe('@override, @shareable, @inaccessible', () => {
       },
       data: {
         roots: {
-          ...{ tank, mode: 'AUTO' },
+          tank,
+          mode: 'AUTO',
           tanks: ({ filter }: { filter?: { name?: string } }) => (filter?.name === 'none' ? [] : [tank]),
           search: ({ filter }: { filter?: { kind?: string } }) => (filter?.kind === 'WATER' ? [tank] : null),
         },

@@ -5,7 +5,11 @@ import { startFederation, type Federation } from './federation-world.js';
 describe('with arguments', () => {
   let graph: Federation;
   const sample = (id: string, n: number, more: object = {}) => ({
-    ...{ __typename: 'Sample', id, level: n, operator: n % 2 === 0 ? 'ada' : 'bob', ...more },
+    __typename: 'Sample',
+    id,
+    level: n,
+    operator: n % 2 === 0 ? 'ada' : 'bob',
+    ...more,
   });
   const power =
     (watts: number) =>
@@ -13,12 +17,22 @@ describe('with arguments', () => {
       unit === 'KILOWATT' ? watts / 1_000 : watts;
   const recent = [sample('s1', 1), sample('s2', 2), sample('s3', 3), sample('s4', 4)];
   const pump = {
-    ...{ __typename: 'Pump', serial: 'p1', label: 'Pump 1', hours: 3, power: power(2_000) },
+    __typename: 'Pump',
+    serial: 'p1',
+    label: 'Pump 1',
+    hours: 3,
+    power: power(2_000),
     samples: ({ limit }: { limit: number }) => recent.slice(0, limit),
     motor: { __typename: 'Motor', torque: ({ at }: { at: number }) => at * 2 },
   };
   const idle = {
-    ...{ __typename: 'Pump', serial: 'p2', label: null, hours: 0, power: power(0), samples: () => [], motor: null },
+    __typename: 'Pump',
+    serial: 'p2',
+    label: null,
+    hours: 0,
+    power: power(0),
+    samples: () => [],
+    motor: null,
   };
 
   beforeAll(async () => {

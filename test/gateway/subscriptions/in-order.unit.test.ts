@@ -49,7 +49,8 @@ test('behind a failure nothing comes out, and it is told once', async () => {
   const out: number[] = [];
   const failures: unknown[] = [];
   const ordered = new InOrder<number>({
-    ...{ maxRunning: 10, maxWaiting: 10 },
+    maxRunning: 10,
+    maxWaiting: 10,
     deliver: (result) => out.push(result),
     failed: (error) => failures.push(error),
   });

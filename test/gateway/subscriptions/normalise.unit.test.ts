@@ -6,7 +6,8 @@ import type { Identity, Scope } from '../../../platform/identity/identity.js';
 import { parseExactJson } from '../../../platform/json/exact-json.js';
 
 const identity = (tenant: string, subject: string, ...scopes: Scope[]): Identity => ({
-  ...{ tenant, subject },
+  tenant,
+  subject,
   scopes: new Set(scopes),
   expiresAtMs: Math.random() * 1e12,
 });

@@ -31,7 +31,8 @@ test('what a token may not see by the new supergraph ends with FORBIDDEN, over e
   few.subscribe('fleet', 'subscription { fleet { cursor } }');
   all.subscribe('state', query);
   const stream = await openStream(world, {
-    ...{ accept: 'text/event-stream', query },
+    accept: 'text/event-stream',
+    query,
     token: await world.issuer.token('acme', ['telemetry:read']),
   });
   await eventually(() =>

@@ -92,7 +92,8 @@ export async function startScriptedStreams(
     world.counts.operations += 1;
     world.onSubscribe({
       ...payload,
-      ...{ text, socket },
+      text,
+      socket,
       send: (message) => socket.send(JSON.stringify({ id, ...message })),
       next: (json) => socket.send(`{"id":"${id}","type":"next","payload":${json}}`),
     });
@@ -107,13 +108,15 @@ export async function startScriptedStreams(
   const gateway = createGatewayRole({
     config: readConfig({ NODE_ENV: 'test', GATEWAY_PORT: '0', EXPLORER: 'false', ...settings }),
     log: pino({ level: 'debug' }, { write: (line) => void log.push(JSON.parse(line) as LogLine) }),
-    ...{ metrics: new Registry(), supergraph: fixedSupergraph(async () => supergraphSdl) },
+    metrics: new Registry(),
+    supergraph: fixedSupergraph(async () => supergraphSdl),
   });
   const clients: ProtocolClient[] = [];
   const acknowledge = (socket: WebSocket): void => socket.send('{"type":"connection_ack"}');
   const url = (): string => `http://127.0.0.1:${gateway.port()}/graphql`;
   const world: ScriptedStreams = {
-    ...{ log, counts: { connections: 0, operations: 0 } },
+    log,
+    counts: { connections: 0, operations: 0 },
     onSubscribe: () => undefined,
     onUpgrade: () => false,
     onInit: acknowledge,

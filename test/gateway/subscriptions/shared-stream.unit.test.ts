@@ -19,7 +19,9 @@ interface Opened {
 const planOf = (query: string, more: object = {}) =>
   ({
     primary: { serviceName: 'query', operation: query },
-    ...{ isWhole: false, resumption: { query }, ...more },
+    isWhole: false,
+    resumption: { query },
+    ...more,
   }) as unknown as SubscriptionPlan;
 
 function startStream(execute: StreamServices['execute']) {

@@ -38,7 +38,9 @@ afterAll(async () => {
 
 async function ask(query: string): Promise<unknown> {
   const response = await fetch(`http://127.0.0.1:${gateway.port()}/graphql`, {
-    ...{ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query }) },
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query }),
   });
   return response.json();
 }

@@ -122,13 +122,16 @@ export async function startOverrideWorld(
   const metrics = new Registry();
   const gateway = createGatewayRole({
     config: readConfig({ NODE_ENV: 'test', GATEWAY_PORT: '0', EXPLORER: 'false', ...settings }),
-    ...{ log: silentLog, metrics, supergraph },
+    log: silentLog,
+    metrics,
+    supergraph,
     ...(verifyToken ? { verifyToken } : {}),
   });
   await gateway.start();
   const url = `http://127.0.0.1:${gateway.port()}/graphql`;
   return {
-    ...{ url, metrics },
+    url,
+    metrics,
     async ask(query, headers = {}) {
       const response = await fetch(url, {
         method: 'POST',

@@ -9,7 +9,9 @@ import { fed2 } from '../federation/federation-world.js';
 
 function supergraphOf(subgraphs: Readonly<Record<string, string>>): Supergraph {
   const services = Object.entries(subgraphs).map(([name, sdl]) => ({
-    ...{ name, url: `http://${name}.invalid`, typeDefs: parse(fed2 + sdl) },
+    name,
+    url: `http://${name}.invalid`,
+    typeDefs: parse(fed2 + sdl),
   }));
   const { supergraphSdl, errors } = composeServices(services);
   if (supergraphSdl === undefined) throw new Error(errors?.map(({ message }) => message).join());

@@ -34,7 +34,9 @@ async function startGateway(source: SupergraphSource) {
   });
   const role = createGatewayRole({
     config: readConfig({ NODE_ENV: 'test', GATEWAY_PORT: '0', EXPLORER: 'false' }),
-    ...{ log: pino(stream), metrics, supergraph: source },
+    log: pino(stream),
+    metrics,
+    supergraph: source,
   });
   await role.start();
   const value = async (name: string, labels: object): Promise<number> => {

@@ -188,7 +188,8 @@ describe.each(requestForms.filter(({ method }) => method === 'POST').map((form) 
       const response = await fetch(`${world.url}/graphql`, {
         method: 'POST',
         headers: {
-          ...{ accept, 'content-type': 'application/json' },
+          accept,
+          'content-type': 'application/json',
           authorization: `Bearer ${await world.issuer.token('acme')}`,
         },
         body: JSON.stringify(batch),

@@ -78,7 +78,9 @@ test('with room for them, answers that are public in every part are kept for all
     },
     { GATEWAY_RESPONSE_CACHE_BYTES: '100000' },
     async (token) => ({
-      ...{ tenant: 'acme', subject: token, expiresAtMs: Date.now() + 60_000 },
+      tenant: 'acme',
+      subject: token,
+      expiresAtMs: Date.now() + 60_000,
       scopes: new Set(token === 'reader' ? (['telemetry:read'] as const) : []),
     }),
   );

@@ -67,7 +67,10 @@ const renamed = { updateDevice: { device: { id: 'boiler', name: 'Boiler 2' } } }
 describe('urql', () => {
   const clientWith = (...exchanges: Exchange[]) =>
     new UrqlClient({
-      ...{ url, fetch: recording, exchanges: [...exchanges, fetchExchange], fetchSubscriptions: true },
+      url,
+      fetch: recording,
+      exchanges: [...exchanges, fetchExchange],
+      fetchSubscriptions: true,
       fetchOptions: { headers: { authorization } },
     });
   const answerOf = ({ data, error }: OperationResult) => {
@@ -171,7 +174,8 @@ describe('Relay', () => {
       method: 'POST',
       headers: {
         accept: 'application/graphql-response+json; charset=utf-8, application/json; charset=utf-8',
-        ...{ 'content-type': 'application/json', authorization },
+        'content-type': 'application/json',
+        authorization,
       },
       body: JSON.stringify({ query: text, variables }),
     });
@@ -221,7 +225,9 @@ describe('graphql-request', () => {
 
   test('queries by GET', async () => {
     const client = new GraphQLClient(url, {
-      ...{ method: 'GET', headers: { authorization }, fetch: recording },
+      method: 'GET',
+      headers: { authorization },
+      fetch: recording,
       jsonSerializer: JSON,
     });
     expect(await client.request(byId, { id: 'boiler' })).toMatchObject({ device: { name: 'Boiler 1' } });

@@ -79,7 +79,8 @@ function counted() {
     cache: bounds,
   });
   return {
-    ...{ operations, parsed: () => parsed },
+    operations,
+    parsed: () => parsed,
     find: (query: string) => operations.find({ query, operationName: undefined }),
     reload: () => void (current = { ...current }),
   };
@@ -113,7 +114,8 @@ test.for(['{ a }', 'subscription { a }'])(
         plans += 1;
         throw new Error('it takes too long');
       }),
-      ...{ guards: guardsThat((text) => parse(text)), cache: bounds },
+      guards: guardsThat((text) => parse(text)),
+      cache: bounds,
     });
     for (let asked = 0; asked < 3; asked += 1) expect(() => run(operations, query)).toThrow('it takes too long');
     expect(plans).toBe(1);
@@ -184,7 +186,8 @@ test('what clients use is planned for the next supergraph before it is there, wh
   const operations = createOperations({
     supergraph: () => current,
     ...plannersThat((document) => planned.push(print(document).replaceAll(/\s+/g, ' '))),
-    ...{ guards: guardsThat((text) => parse(text)), cache: bounds },
+    guards: guardsThat((text) => parse(text)),
+    cache: bounds,
   });
   for (const query of ['{ a }', '{ a }', '{ b }', 'subscription { b }']) run(operations, query);
   const followed = run(operations, 'subscription { a }');

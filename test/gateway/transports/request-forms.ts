@@ -59,7 +59,8 @@ export async function sendAs(
   const response = await fetch(`${world.url}/graphql${method === 'GET' ? `?${searchOf(parameters)}` : ''}`, {
     method,
     headers: {
-      ...{ accept, authorization: `Bearer ${token ?? (await world.issuer.token('acme'))}` },
+      accept,
+      authorization: `Bearer ${token ?? (await world.issuer.token('acme'))}`,
       ...(method === 'POST' ? { 'content-type': 'application/json' } : { 'apollo-require-preflight': 'true' }),
       ...headers,
     },

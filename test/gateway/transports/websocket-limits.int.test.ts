@@ -108,7 +108,9 @@ async function serveAlone(limits: Partial<WebSocketLimits>, more: { createContex
   const metrics = createGatewayMetrics(new Registry());
   const httpServer: Server = createServer();
   const identity = {
-    ...{ tenant: 'acme', subject: 'someone', scopes: new Set<never>() },
+    tenant: 'acme',
+    subject: 'someone',
+    scopes: new Set<never>(),
     expiresAtMs: Date.now() + 3_600_000,
   };
   const findOperation: FindOperation = () =>
@@ -127,7 +129,8 @@ async function serveAlone(limits: Partial<WebSocketLimits>, more: { createContex
       documents: () => new Set(),
       reload: async () => undefined,
     },
-    ...{ findOperation, peekOperation: findOperation },
+    findOperation,
+    peekOperation: findOperation,
     executeOnce: async () => answerOf(undefined, []),
     createContext: more.createContext ?? (async () => ({ identity, forwarded: {} })),
     formatError: (formatted) => formatted,
@@ -140,7 +143,12 @@ async function serveAlone(limits: Partial<WebSocketLimits>, more: { createContex
   const { port } = httpServer.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}/graphql`;
   return {
-    ...{ transport, port, url, contexts, renewed, identity },
+    transport,
+    port,
+    url,
+    contexts,
+    renewed,
+    identity,
     /** Connections that are open. */
     sockets: async () => (await metrics.sockets.get()).values[0]?.value,
     open: (init: Readonly<Record<string, unknown>> | false = {}) => openSocket(url, init),

@@ -30,11 +30,19 @@ const subgraphs = new Map<string, Subgraph>();
 
 beforeAll(async () => {
   app = createHttpService({
-    ...{ name: 'test', host: '127.0.0.1', port: 0, log: silentLog, metrics: new Registry() },
+    name: 'test',
+    host: '127.0.0.1',
+    port: 0,
+    log: silentLog,
+    metrics: new Registry(),
     ready: async () => undefined,
   });
   server = await serveSubgraph({
-    ...{ app, schema, verifyToken: issuer.verifyToken, production: false, log: silentLog },
+    app,
+    schema,
+    verifyToken: issuer.verifyToken,
+    production: false,
+    log: silentLog,
     context: (base) => base,
   });
   const port = await listen(app, { name: 'test', host: '127.0.0.1', port: 0 });
@@ -43,7 +51,10 @@ beforeAll(async () => {
   subgraphs.set(
     'a call',
     createInProcessSubgraph({
-      ...{ name: 'test', execute: server.execute, timeoutMs: 5_000, metrics },
+      name: 'test',
+      execute: server.execute,
+      timeoutMs: 5_000,
+      metrics,
       outages: createOutageLog({ log: silentLog, event: 'subgraph does not answer' }),
       onWritten: () => undefined,
     }),
@@ -62,10 +73,14 @@ describe.each(['HTTP', 'a call'])('over %s', (how) => {
     if (!subgraph) throw new Error(`There is no ${how}.`);
     return subgraph.fetch({
       operation: {
-        ...{ query, operationName: undefined, isMutation: false },
+        query,
+        operationName: undefined,
+        isMutation: false,
         bodyStart: `{"query":${JSON.stringify(query)},"variables":{`,
       },
-      ...{ variables, representations: undefined, signal: undefined },
+      variables,
+      representations: undefined,
+      signal: undefined,
       context: { forwarded: { authorization: `Bearer ${await issuer.token('acme', ['device:read'])}` } },
     });
   };

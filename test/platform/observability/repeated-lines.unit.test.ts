@@ -12,7 +12,9 @@ function startLogger(maxKeys?: number) {
   const clock = manualClock();
   const lines: Line[] = [];
   const log = createLogger({
-    ...{ level: 'debug', pretty: false, bindings: { worker: 2 } },
+    level: 'debug',
+    pretty: false,
+    bindings: { worker: 2 },
     destination: { write: (text: string) => void lines.push(JSON.parse(text) as Line) },
     repeatedLines: createRepeatedLines({ clock, ...(maxKeys === undefined ? {} : { maxKeys }) }),
   });

@@ -12,7 +12,10 @@ const log = pino({ level: 'silent' });
 const metrics = createMetrics({ processMetrics: false });
 const pool = createPool({ url, size: 8, applicationName: 'actions-process', log });
 const role = createActionsRole({
-  ...{ log, metrics, pool, config: readConfig({ NODE_ENV: 'test', ACTIONS_PORT: '0', ...process.env }) },
+  log,
+  metrics,
+  pool,
+  config: readConfig({ NODE_ENV: 'test', ACTIONS_PORT: '0', ...process.env }),
   prisma: createPrisma({ url, size: 4, applicationName: 'actions-process-prisma' }),
   bus: createPostgresBus({ pool, databaseUrl: url, log, metrics }),
   // Nobody asks it anything.

@@ -146,26 +146,36 @@ export async function createActionsWorld(): Promise<ActionsWorld> {
     },
     async register(tenant = 'acme', deviceId = randomUUID(), { typeId = 'generic', labels = {} } = {}) {
       await publish(topics.events, {
-        ...{ source: '/device', type: 'io.fleetgraph.device.registered.v1', subject: deviceId, tenant },
+        source: '/device',
+        type: 'io.fleetgraph.device.registered.v1',
+        subject: deviceId,
+        tenant,
         data: { deviceId, name: 'Boiler', typeId, labels },
       });
       return deviceId;
     },
     async defineType(typeId, commands, tenant = 'acme') {
       await publish(topics.events, {
-        ...{ source: '/device', type: 'io.fleetgraph.device-type.defined.v1', subject: typeId, tenant },
+        source: '/device',
+        type: 'io.fleetgraph.device-type.defined.v1',
+        subject: typeId,
+        tenant,
         data: { typeId, name: 'Boiler', metrics: [], decoder: 'json', commands: commands as never },
       });
     },
     async decommission(deviceId, tenant = 'acme') {
       await publish(topics.events, {
-        ...{ source: '/device', type: 'io.fleetgraph.device.decommissioned.v1', subject: deviceId, tenant },
+        source: '/device',
+        type: 'io.fleetgraph.device.decommissioned.v1',
+        subject: deviceId,
+        tenant,
         data: { deviceId },
       });
     },
     signal: (event) =>
       publish(topics.signals, {
-        ...{ source: '/bridge', tenant: 'acme' },
+        source: '/bridge',
+        tenant: 'acme',
         subject: (event.data as { deviceId: string }).deviceId,
         ...event,
       }),

@@ -42,7 +42,10 @@ async function bury(tenant: string, letter: { consumer?: string; cause?: string;
   const { consumer = 'actions-targets', cause = 'a defect', deviceId = 'd' } = letter;
   offset += 1n;
   const event = makeEvent({
-    ...{ source: '/device', type: 'io.fleetgraph.device.registered.v1', subject: deviceId, tenant },
+    source: '/device',
+    type: 'io.fleetgraph.device.registered.v1',
+    subject: deviceId,
+    tenant,
     data: { deviceId, name: 'B', typeId: 'generic', labels: {} },
   });
   const record = { ...encode(event), topic: 'fleetgraph.events', partition: 0, offset, timestampMs: 0 };
@@ -53,7 +56,10 @@ test('a letter shows its payload, cause, stack and attempts, to its tenant alone
   await bury('t1', { deviceId: 'shown' });
   const [letter] = await letters(null, { tenant: 't1' });
   expect(letter).toMatchObject({
-    ...{ consumer: 'actions-targets', status: 'PENDING', cause: 'a defect', attempts: 3 },
+    consumer: 'actions-targets',
+    status: 'PENDING',
+    cause: 'a defect',
+    attempts: 3,
     type: 'io.fleetgraph.device.registered.v1',
   });
   expect(JSON.parse(letter?.payload ?? '')).toMatchObject({ deviceId: 'shown' });

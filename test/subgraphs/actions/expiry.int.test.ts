@@ -26,7 +26,9 @@ test('a command without an answer expires soon after its time to live, not befor
   expect(lateMs).toBeLessThan(2_000);
   const last = (await world.history(command.id)).at(-1);
   expect(last).toMatchObject({
-    ...{ type: 'io.fleetgraph.command.expired.v1', revision: 2, subject: deviceId },
+    type: 'io.fleetgraph.command.expired.v1',
+    revision: 2,
+    subject: deviceId,
     data: { commandId: command.id, deviceId },
   });
 });

@@ -108,8 +108,16 @@ test('a job sends one command to each selected device, and ends when all of them
     return now;
   });
   expect(done?.progress).toEqual({
-    ...{ waiting: 0, refused: 0, queued: 0, sent: 0, delivered: 0 },
-    ...{ succeeded: 1, failed: 1, rejected: 0, expired: 0, canceled: 0 },
+    waiting: 0,
+    refused: 0,
+    queued: 0,
+    sent: 0,
+    delivered: 0,
+    succeeded: 1,
+    failed: 1,
+    rejected: 0,
+    expired: 0,
+    canceled: 0,
   });
   expect(await eventsOf(job.id)).toMatchObject([
     { type: 'requested', actor: 'tester', data: { devices: 2, name: 'restart', selector: input.selector } },

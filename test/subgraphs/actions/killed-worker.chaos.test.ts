@@ -74,7 +74,8 @@ test('a job goes on where its worker was killed: each device gets one command, e
       { id: sendCommands.job.id },
     );
     expect(commandJob).toEqual({
-      ...{ status: 'COMPLETED', devices },
+      status: 'COMPLETED',
+      devices,
       progress: { waiting: 0, queued: 0, sent: 0, expired: devices, failed: 0 },
     });
   }, 90_000);

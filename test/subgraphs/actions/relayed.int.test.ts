@@ -18,8 +18,11 @@ beforeAll(async () => {
   world = await createActionsWorld();
   actions = await world.startInstance();
   relay = createRelayRole({
-    ...{ log: silentLog, metrics: createMetrics({ processMetrics: false }), bus: world.bus },
-    ...{ pool: world.database.pool, databaseUrl: world.database.url },
+    log: silentLog,
+    metrics: createMetrics({ processMetrics: false }),
+    bus: world.bus,
+    pool: world.database.pool,
+    databaseUrl: world.database.url,
   });
   await relay.start();
 });
@@ -58,7 +61,11 @@ test("what happens to a device's commands comes out of the bus in order, under t
   const tokens = [first, second, cancelCommand].map(({ consistencyToken }) => eventIdOf(consistencyToken));
   expect(events.slice(1, 4).map(({ id }) => id)).toEqual(tokens);
   expect(events[1]).toMatchObject({
-    ...{ source: '/actions', subject: deviceId, tenant: 'acme', actor: 'tester', time: first.command.createdAt },
+    source: '/actions',
+    subject: deviceId,
+    tenant: 'acme',
+    actor: 'tester',
+    time: first.command.createdAt,
     data: { commandId: first.command.id, deviceId, name: 'setpoint', parameters: { celsius: 21 } },
   });
   await subscription.stop();

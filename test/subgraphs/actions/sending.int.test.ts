@@ -26,8 +26,15 @@ test('a command is stored with its event in one step, and the token names that e
     { headers: { traceparent, 'x-correlation-id': 'request-7' } },
   );
   expect(command).toMatchObject({
-    ...{ deviceId, name: 'setpoint', status: 'QUEUED', parameters: { celsius: 21, deep: [null, { a: true }] } },
-    ...{ sentAt: null, deliveredAt: null, completedAt: null, result: null, error: null },
+    deviceId,
+    name: 'setpoint',
+    status: 'QUEUED',
+    parameters: { celsius: 21, deep: [null, { a: true }] },
+    sentAt: null,
+    deliveredAt: null,
+    completedAt: null,
+    result: null,
+    error: null,
   });
   expect(Date.parse(command.expiresAt) - Date.parse(command.createdAt)).toBe(120_000);
   expect(Date.parse(command.createdAt)).toBeGreaterThanOrEqual(before);
@@ -36,11 +43,22 @@ test('a command is stored with its event in one step, and the token names that e
   const history = await world.history(command.id);
   expect(history).toEqual([
     {
-      ...{ id: eventIdOf(consistencyToken), type: 'io.fleetgraph.command.requested.v1', revision: 1, tenant: 'acme' },
-      ...{ subject: deviceId, source: '/actions', actor: 'tester', time: command.createdAt },
-      ...{ traceparent, correlationId: 'request-7', causationId: null },
+      id: eventIdOf(consistencyToken),
+      type: 'io.fleetgraph.command.requested.v1',
+      revision: 1,
+      tenant: 'acme',
+      subject: deviceId,
+      source: '/actions',
+      actor: 'tester',
+      time: command.createdAt,
+      traceparent,
+      correlationId: 'request-7',
+      causationId: null,
       data: {
-        ...{ commandId: command.id, deviceId, name: 'setpoint', parameters: command.parameters },
+        commandId: command.id,
+        deviceId,
+        name: 'setpoint',
+        parameters: command.parameters,
         expiresAt: command.expiresAt,
       },
     },
@@ -286,8 +304,12 @@ test('a cancellation is stored with its event, and the command never changes aft
   expect(await read(actions, command.id)).toEqual(cancelCommand.command);
   const last = (await world.history(command.id)).at(-1);
   expect(last).toMatchObject({
-    ...{ id: eventIdOf(cancelCommand.consistencyToken), type: 'io.fleetgraph.command.canceled.v1', revision: 2 },
-    ...{ subject: deviceId, actor: 'tester', data: { commandId: command.id, deviceId } },
+    id: eventIdOf(cancelCommand.consistencyToken),
+    type: 'io.fleetgraph.command.canceled.v1',
+    revision: 2,
+    subject: deviceId,
+    actor: 'tester',
+    data: { commandId: command.id, deviceId },
   });
 });
 

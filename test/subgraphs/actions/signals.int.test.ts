@@ -57,7 +57,8 @@ test('a command lives its whole life: queued, sent, delivered, succeeded, each w
   const deliveredBy = await world.signal({ type: received, data: { ...ids, at: Date.now() }, correlationid: 'r1' });
   await eventuallyIs(command.id, 'DELIVERED');
   const endedBy = await world.signal({
-    ...{ type: acknowledged, correlationid: 'r1' },
+    type: acknowledged,
+    correlationid: 'r1',
     data: { ...ids, status: 'SUCCEEDED', result: { celsius: 21 }, at: Date.now() + 0.5 },
   });
   const ended = await eventuallyIs(command.id, 'SUCCEEDED');

@@ -101,7 +101,8 @@ export async function createOrchestratorWorld(): Promise<OrchestratorWorld> {
       await publish(
         topics.events,
         makeEvent({
-          ...{ ...about(deviceId, tenant), type: 'io.fleetgraph.device.registered.v1' },
+          ...about(deviceId, tenant),
+          type: 'io.fleetgraph.device.registered.v1',
           data: { deviceId, name: deviceId, typeId, labels: { ...labels } },
         }),
       );
@@ -120,8 +121,15 @@ export async function createOrchestratorWorld(): Promise<OrchestratorWorld> {
     },
     async rule(condition, { tenant, ...more } = {}) {
       const definition: RuleDefinition = {
-        ...{ ruleId: randomUUID(), version: 1, name: 'Rule', enabled: true, severity: 'WARNING', selector: {} },
-        ...{ actions: [], ...more, condition: readCondition(condition, 'condition') },
+        ruleId: randomUUID(),
+        version: 1,
+        name: 'Rule',
+        enabled: true,
+        severity: 'WARNING',
+        selector: {},
+        actions: [],
+        ...more,
+        condition: readCondition(condition, 'condition'),
       };
       const type = definition.version === 1 ? 'io.fleetgraph.rule.created.v1' : 'io.fleetgraph.rule.updated.v1';
       await publish(topics.events, makeEvent({ ...about(definition.ruleId, tenant), type, data: definition }));
@@ -136,7 +144,8 @@ export async function createOrchestratorWorld(): Promise<OrchestratorWorld> {
       publish(
         topics.telemetry,
         makeEvent({
-          ...{ ...about(deviceId, tenant), type: 'io.fleetgraph.telemetry.received.v1' },
+          ...about(deviceId, tenant),
+          type: 'io.fleetgraph.telemetry.received.v1',
           data: { deviceId, readings: Object.entries(values).map(([metric, value]) => ({ metric, at, value })) },
         }),
       ),
@@ -164,11 +173,11 @@ export async function createOrchestratorWorld(): Promise<OrchestratorWorld> {
       );
       return rows.map(({ type, data }) => ({
         kind: type.includes('.fired.') ? 'fired' : 'recovered',
-        ...{ ruleId: String(data['ruleId']), deviceId: String(data['deviceId']), sequence: Number(data['sequence']) },
-        ...{
-          at: Date.parse(String(data['at'])),
-          cause: data['cause'] === undefined ? undefined : String(data['cause']),
-        },
+        ruleId: String(data['ruleId']),
+        deviceId: String(data['deviceId']),
+        sequence: Number(data['sequence']),
+        at: Date.parse(String(data['at'])),
+        cause: data['cause'] === undefined ? undefined : String(data['cause']),
       }));
     },
     story: async (deviceId) => (await world.facts(deviceId)).map(({ kind }) => (kind === 'fired' ? '+' : '-')).join(''),

@@ -95,7 +95,9 @@ export async function startLoad(cluster: Cluster, client: ClusterClient, broker:
   const everywhere = <Payload extends { readonly cursor: string }>(query: string, variables = {}) =>
     gateways.map((_url, n) =>
       subscribeResuming<Payload>({
-        ...{ token, query, variables },
+        token,
+        query,
+        variables,
         urls: [...gateways.slice(n), ...gateways.slice(0, n)],
       }),
     );
@@ -166,7 +168,13 @@ export async function startLoad(cluster: Cluster, client: ClusterClient, broker:
   const sent = Promise.all(lanes);
   sent.catch(() => undefined); // Told by stopSending.
   return {
-    ...{ baseMs, overHttp, overMqtt, commands, telemetry, states, events },
+    baseMs,
+    overHttp,
+    overMqtt,
+    commands,
+    telemetry,
+    states,
+    events,
     progress: () =>
       [...overHttp, ...overMqtt].reduce((sum, { acknowledged }) => sum + acknowledged.size, 0) + commands.size,
     async stopSending() {

@@ -123,7 +123,9 @@ export async function createCluster(options: ClusterOptions = {}): Promise<Clust
       );
     const processes = slots.map(({ role, index, ports }) =>
       createRoleProcess({
-        ...{ role, index, ports },
+        role,
+        index,
+        ports,
         env: {
           NODE_ENV: 'production',
           LOG_LEVEL: 'info',

@@ -128,7 +128,10 @@ export async function startKafka(options: BrokerOptions = {}): Promise<KafkaBrok
 /** Rejects unless a broker answers that knows who coordinates groups. */
 export async function answers(brokers: readonly string[]): Promise<void> {
   const kafka = new Kafka({
-    ...{ clientId: 'test', brokers: [...brokers], logLevel: logLevel.NOTHING, connectionTimeout: 1_000 },
+    clientId: 'test',
+    brokers: [...brokers],
+    logLevel: logLevel.NOTHING,
+    connectionTimeout: 1_000,
     retry: { retries: 0 },
   });
   const admin = kafka.admin();

@@ -94,12 +94,10 @@ export function createDeviceWatch(options: {
             await appendAll(
               sql,
               said.map(({ watch, events: of }) => ({
-                ...{
-                  tenant: watch.tenant,
-                  stream: streamOf(watch.deviceId),
-                  expectedRevision: watch.revision,
-                  events: of,
-                },
+                tenant: watch.tenant,
+                stream: streamOf(watch.deviceId),
+                expectedRevision: watch.revision,
+                events: of,
               })),
             );
           return { rows: locked.length, events: said.flatMap(({ events: of }) => of) };
@@ -205,13 +203,17 @@ function steppedOf(
     const { ruleId, version, name: ruleName, severity, actions } = rule.definition;
     const { tenant, deviceId } = watch;
     const said = {
-      ...{ ruleId, deviceId, at: new Date(at).toISOString(), readings: [...readings] },
+      ruleId,
+      deviceId,
+      at: new Date(at).toISOString(),
+      readings: [...readings],
       sequence: watch.revision + index + 1,
     };
     const about = { source: '/orchestrator', subject: deviceId, tenant, traceparent };
     return kind === 'fired'
       ? makeEvent({
-          ...{ ...about, type: 'io.fleetgraph.rule.fired.v1' },
+          ...about,
+          type: 'io.fleetgraph.rule.fired.v1',
           data: { ...said, version, ruleName, severity, actions },
         })
       : makeEvent({ ...about, type: 'io.fleetgraph.rule.recovered.v1', data: { ...said, cause: 'CONDITION' } });
@@ -221,7 +223,10 @@ function steppedOf(
 
 function recovered({ tenant, deviceId }: WatchKey, ruleId: string, cause: EndCause, sequence: number): RuleEvent {
   return makeEvent({
-    ...{ source: '/orchestrator', subject: deviceId, tenant, type: 'io.fleetgraph.rule.recovered.v1' },
+    source: '/orchestrator',
+    subject: deviceId,
+    tenant,
+    type: 'io.fleetgraph.rule.recovered.v1',
     data: { ruleId, deviceId, at: new Date().toISOString(), readings: [], sequence, cause },
   });
 }

@@ -33,9 +33,13 @@ const columns = `tenant, device_id AS "deviceId", clock, heard_at AS "heardAt", 
 function watchOf(row: Row): Watch {
   const { tenant, deviceId, clock, heardAt, metrics, online, rules, dueAt, revision } = row;
   return {
-    ...{ tenant, deviceId, revision },
+    tenant,
+    deviceId,
+    revision,
     device: {
-      ...{ clock, metrics, rules },
+      clock,
+      metrics,
+      rules,
       ...(heardAt === null ? {} : { heardAt }),
       ...(online === null ? {} : { presence: { online, session: row.presenceSession, at: row.presenceAt } }),
       ...(dueAt === null ? {} : { dueAt: dueAt.getTime() }),
@@ -99,9 +103,16 @@ export async function saveWatches(sql: Sql, watches: readonly Watch[]): Promise<
     [
       JSON.stringify(
         watches.map(({ deviceId, revision, device }) => ({
-          ...{ deviceId, revision, clock: device.clock, heardAt: device.heardAt, metrics: device.metrics },
-          ...{ online: device.presence?.online, presenceSession: device.presence?.session ?? 0 },
-          ...{ presenceAt: device.presence?.at ?? 0, rules: device.rules, dueAt: device.dueAt },
+          deviceId,
+          revision,
+          clock: device.clock,
+          heardAt: device.heardAt,
+          metrics: device.metrics,
+          online: device.presence?.online,
+          presenceSession: device.presence?.session ?? 0,
+          presenceAt: device.presence?.at ?? 0,
+          rules: device.rules,
+          dueAt: device.dueAt,
         })),
       ),
     ],

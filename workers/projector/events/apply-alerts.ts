@@ -42,7 +42,11 @@ export async function applyToAlerts(
     known.set(id, next);
     changed.set(id, next);
     changes.set(event.id, {
-      ...{ tenant, entity: 'alert', id, version: BigInt(next.revision), traceparent },
+      tenant,
+      entity: 'alert',
+      id,
+      version: BigInt(next.revision),
+      traceparent,
       payload: { ...document, device: null },
     });
   }

@@ -17,8 +17,12 @@ export function isTwinEvent(event: Event<DomainEventType>): event is TwinEvent {
 }
 
 const unheardOf: TwinChange = {
-  ...{ desired: {}, desiredVersion: 0, desiredAt: null },
-  ...{ reported: {}, reportedVersion: 0, reportedAt: null },
+  desired: {},
+  desiredVersion: 0,
+  desiredAt: null,
+  reported: {},
+  reportedVersion: 0,
+  reportedAt: null,
 };
 
 /** The twin after the event; the same if the event is not newer than what it has. */
@@ -57,8 +61,12 @@ export async function applyToTwins(
     const version = (before?.version ?? 0) + 1;
     twins.set(deviceId, { tenant: event.tenant, deviceId, document, version });
     changes.set(event.id, {
-      ...{ tenant: event.tenant, entity: 'twin', id: deviceId, version: BigInt(version) },
-      ...{ traceparent: event.traceparent, payload: document },
+      tenant: event.tenant,
+      entity: 'twin',
+      id: deviceId,
+      version: BigInt(version),
+      traceparent: event.traceparent,
+      payload: document,
     });
   }
   await sql.query(

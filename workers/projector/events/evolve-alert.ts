@@ -15,8 +15,17 @@ export function evolveAlert(document: AlertDocument | undefined, event: AlertEve
     if (document !== undefined) return document;
     const { alertId: id, deviceId, ruleId, ruleName, severity, count, at } = event.data;
     return {
-      ...{ id, deviceId, ruleId, ruleName, severity, count, status: 'ACTIVE', acknowledged: false },
-      ...{ firstAt: at, lastAt: at, clearedAt: null },
+      id,
+      deviceId,
+      ruleId,
+      ruleName,
+      severity,
+      count,
+      status: 'ACTIVE',
+      acknowledged: false,
+      firstAt: at,
+      lastAt: at,
+      clearedAt: null,
     };
   }
   if (document === undefined) return undefined;

@@ -36,33 +36,41 @@ export const foldedProjections: Readonly<
   Record<Exclude<ReplayableProjection, 'rollups' | 'states'>, FoldedProjection>
 > = {
   registry: {
-    ...{
-      table: 'devices',
-      key: 'device_id',
-      stream: 'device-',
-      types: 'io.fleetgraph.device.',
-      apply: applyToRegistry,
-    },
+    table: 'devices',
+    key: 'device_id',
+    stream: 'device-',
+    types: 'io.fleetgraph.device.',
+    apply: applyToRegistry,
   },
   commands: {
-    ...{ table: 'commands', key: 'id', stream: 'command-', types: 'io.fleetgraph.command.', apply: applyToCommands },
+    table: 'commands',
+    key: 'id',
+    stream: 'command-',
+    types: 'io.fleetgraph.command.',
+    apply: applyToCommands,
     followed: { entity: 'command', version: 'revision' },
   },
   alerts: {
-    ...{ table: 'alerts', key: 'id', stream: 'alert-', types: 'io.fleetgraph.alert.', apply: applyToAlerts },
+    table: 'alerts',
+    key: 'id',
+    stream: 'alert-',
+    types: 'io.fleetgraph.alert.',
+    apply: applyToAlerts,
     followed: { entity: 'alert', version: 'revision' },
   },
   rules: {
-    ...{ table: 'rules', key: 'id', stream: 'rule-', types: 'io.fleetgraph.rule.', apply: applyToRules },
+    table: 'rules',
+    key: 'id',
+    stream: 'rule-',
+    types: 'io.fleetgraph.rule.',
+    apply: applyToRules,
   },
   twins: {
-    ...{
-      table: 'device_twins',
-      key: 'device_id',
-      stream: 'device-',
-      types: 'io.fleetgraph.device.',
-      apply: applyToTwins,
-    },
+    table: 'device_twins',
+    key: 'device_id',
+    stream: 'device-',
+    types: 'io.fleetgraph.device.',
+    apply: applyToTwins,
     followed: { entity: 'twin', version: 'version' },
   },
 };
@@ -201,7 +209,13 @@ async function mendedRows(sql: Sql, { table, key, followed }: FoldedProjection):
         at: _at,
         ...change
       } = changeFrom({
-        ...{ tenant, id, entity, payload: document, version: BigInt(number), seq: 0n, at: new Date().toISOString() },
+        tenant,
+        id,
+        entity,
+        payload: document,
+        version: BigInt(number),
+        seq: 0n,
+        at: new Date().toISOString(),
       });
       return { ...change, traceparent: undefined };
     });

@@ -120,6 +120,10 @@ async function lastReadings(sql: Sql, deviceIds: readonly string[]): Promise<rea
     [deviceIds],
   );
   return rows.map(({ device_id: deviceId, metric, tenant, at, number, other }) => ({
-    ...{ deviceId, metric, tenant, atMicros: at, value: (number ?? other) as MetricValue },
+    deviceId,
+    metric,
+    tenant,
+    atMicros: at,
+    value: (number ?? other) as MetricValue,
   }));
 }

@@ -70,7 +70,10 @@ export async function replayProjection(options: ReplayOptions): Promise<Replayed
       }
     };
     const replay: Replay = {
-      ...{ sql, transaction, reader: sqlOf(second), from },
+      sql,
+      transaction,
+      reader: sqlOf(second),
+      from,
       patiently: (work) => patiently(() => transaction((inner) => withLockTimeout(inner, work))),
       progress: async (read) => options.onProgress?.(read),
     };

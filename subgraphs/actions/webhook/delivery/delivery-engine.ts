@@ -78,7 +78,8 @@ export function startDeliveryEngine(options: DeliveryEngineOptions): DeliveryEng
   };
 
   const rounds = startRounds({
-    ...{ log, failing: "Webhooks can't be delivered" },
+    log,
+    failing: "Webhooks can't be delivered",
     async round() {
       const taken = [await takeDue('trusted'), await takeDue('others')];
       return taken.some((count) => count > 0) ? 0 : pollMs;

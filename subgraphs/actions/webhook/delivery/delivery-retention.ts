@@ -17,11 +17,9 @@ export function startDeliveryRetention(options: { pool: pg.Pool; log: Logger; da
   const { log, days } = options;
   const sql = sqlOf(options.pool);
   return startRounds({
-    ...{
-      log,
-      failing: "Old deliveries to webhooks can't be tidied up",
-      backoff: { firstMs: 1_000, longestMs: roundMs },
-    },
+    log,
+    failing: "Old deliveries to webhooks can't be tidied up",
+    backoff: { firstMs: 1_000, longestMs: roundMs },
     async round(stopped) {
       const all = async (work: () => Promise<number>): Promise<number> => {
         let total = 0;

@@ -55,8 +55,13 @@ export async function insertDeliveries(
   limits: { readonly tries: number; readonly pendingMs: number },
 ): Promise<number> {
   const rows = deliveries.map(({ webhookId, event }) => ({
-    ...{ id: deliveryIdOf(webhookId, event.id), webhookId, tenant: event.tenant, eventId: event.id },
-    ...{ type: event.type, subject: event.subject, payload: payloadOf(event) },
+    id: deliveryIdOf(webhookId, event.id),
+    webhookId,
+    tenant: event.tenant,
+    eventId: event.id,
+    type: event.type,
+    subject: event.subject,
+    payload: payloadOf(event),
   }));
   // FOR KEY SHARE waits for a deletion that is under way, instead of failing at the foreign key.
   const inserted = await sql.query(

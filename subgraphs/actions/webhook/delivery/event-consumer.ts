@@ -26,7 +26,10 @@ export function createWebhookConsumer(options: {
   return createConsumer({
     name: 'actions-webhooks',
     topics: [topics.events],
-    ...{ bus, pool, log, metrics },
+    bus,
+    pool,
+    log,
+    metrics,
     async handle(events) {
       const queued = await queueEvents(
         sqlOf(pool),

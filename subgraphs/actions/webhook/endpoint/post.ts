@@ -48,7 +48,9 @@ export function createPoster(options: { guard: AddressGuard; timeoutMs: number }
     new Promise((resolve, reject) => {
       const isTls = url.protocol === 'https:';
       const request = (isTls ? https : http).request(url, {
-        ...{ method: 'POST', lookup: guard.lookup, signal },
+        method: 'POST',
+        lookup: guard.lookup,
+        signal,
         agent: isTls ? agents['https:'] : agents['http:'],
         headers: { ...message.headers, 'content-length': Buffer.byteLength(message.body) },
       });
@@ -79,7 +81,9 @@ export function createPoster(options: { guard: AddressGuard; timeoutMs: number }
       const url = new URL(address);
       const startedAt = performance.now();
       const result = (status: number | undefined, error: string | undefined, after?: number): PostResult => ({
-        ...{ status, error, retryAfterMs: after },
+        status,
+        error,
+        retryAfterMs: after,
         latencyMs: Math.round(performance.now() - startedAt),
       });
       // An address is connected to without being looked up.

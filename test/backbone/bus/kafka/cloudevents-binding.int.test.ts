@@ -59,7 +59,11 @@ describe.skipIf(!hasKafka())('a CloudEvent on Kafka', () => {
         time: header('ce_time'),
       }).toEqual({
         specversion: '1.0',
-        ...{ id: event.id, source: event.source, type: event.type, subject: event.subject, time: event.time },
+        id: event.id,
+        source: event.source,
+        type: event.type,
+        subject: event.subject,
+        time: event.time,
       });
       // 3.2.1: datacontenttype is Kafka's content-type header, not a ce_ one.
       expect(header('content-type')).toMatch(/^application\/json/);
@@ -74,7 +78,10 @@ describe.skipIf(!hasKafka())('a CloudEvent on Kafka', () => {
     const bus = await world.createBus();
     const topic = await makeTopic(bus);
     const own = makeEvent({
-      ...{ type: 'io.fleetgraph.device.registered.v1', source: '/other', subject: 'boiler-2', tenant: 'acme' },
+      type: 'io.fleetgraph.device.registered.v1',
+      source: '/other',
+      subject: 'boiler-2',
+      tenant: 'acme',
       data: { deviceId: 'boiler-2', name: 'Boiler 2', typeId: 'boiler', labels: {} },
     });
     const { key, value, headers } = encode(own);

@@ -8,7 +8,9 @@ import { kafkaSettings } from './kafka-settings.js';
 const [brokers = '', prefix = '', group = '', topic = '', sessionTimeoutMs = ''] = process.argv.slice(2);
 const bus = createKafkaBus({
   kafka: kafkaSettings(brokers.split(','), prefix),
-  ...{ instance: 'consumer-process', log: pino({ level: 'silent' }), metrics: new Registry() },
+  instance: 'consumer-process',
+  log: pino({ level: 'silent' }),
+  metrics: new Registry(),
   sessionTimeoutMs: Number(sessionTimeoutMs),
 });
 await bus.subscribe({ group, topics: [topic] }, async () => {

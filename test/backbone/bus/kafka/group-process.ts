@@ -12,7 +12,10 @@ const [brokers = '', prefix = '', databaseUrl = '', group = '', topic = '', memb
 const pool = new pg.Pool({ connectionString: databaseUrl, max: 4 });
 const bus = createKafkaBus({
   kafka: kafkaSettings(brokers.split(','), prefix),
-  ...{ instance: member, log: pino({ level: 'silent' }), metrics: new Registry(), sessionTimeoutMs: 6_000 },
+  instance: member,
+  log: pino({ level: 'silent' }),
+  metrics: new Registry(),
+  sessionTimeoutMs: 6_000,
 });
 await bus.subscribe({ group, topics: [topic], maxBatchSize: 20 }, async ({ partition, records }) => {
   for (const { offset, key, value } of records) {

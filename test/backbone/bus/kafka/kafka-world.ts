@@ -34,7 +34,10 @@ export async function createKafkaBusWorld(given?: readonly string[]): Promise<Ka
     async createBus(settings = {}, kafka = {}) {
       const bus = createKafkaBus({
         kafka: { ...kafkaSettings(brokers, prefix), ...kafka },
-        ...{ instance: 'test', log: silentLog, metrics: new Registry(), sessionTimeoutMs },
+        instance: 'test',
+        log: silentLog,
+        metrics: new Registry(),
+        sessionTimeoutMs,
         ...settings,
       });
       closers.push(() => bus.close());

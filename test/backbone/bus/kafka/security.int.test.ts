@@ -60,7 +60,10 @@ describe.skipIf(!hasOwnKafka())('a broker that asks for TLS and SASL', () => {
         sasl: { mechanism: 'plain', username: 'plain', password: 'plain-secret' },
         ...overrides,
       },
-      ...{ instance: 'test', log: silentLog, metrics: new Registry(), sessionTimeoutMs: 6_000 },
+      instance: 'test',
+      log: silentLog,
+      metrics: new Registry(),
+      sessionTimeoutMs: 6_000,
     });
   const topic = { name: 'topic', partitions: 1, retentionMs: 3_600_000 };
 

@@ -26,7 +26,11 @@ export async function createPostgresBusWorld(leaseTtlMs = 2_000): Promise<Postgr
     async createBus(settings = {}) {
       const pool = createPool({ url: database.url, size: 5, applicationName: 'bus', log: silentLog });
       const bus = createPostgresBus({
-        ...{ pool, databaseUrl: database.url, log: silentLog, metrics: new Registry(), leaseTtlMs },
+        pool,
+        databaseUrl: database.url,
+        log: silentLog,
+        metrics: new Registry(),
+        leaseTtlMs,
         ...settings,
       });
       closers.push(async () => {

@@ -34,7 +34,11 @@ const start = (port?: number): Promise<EmbeddedPostgres> =>
 const openBus = (): EventBus => {
   const pool = createPool({ url: server.url, size: 5, applicationName: 'chaos', log: silentLog });
   const bus = createPostgresBus({
-    ...{ pool, databaseUrl: server.url, log: silentLog, metrics: new Registry(), leaseTtlMs: 1_500 },
+    pool,
+    databaseUrl: server.url,
+    log: silentLog,
+    metrics: new Registry(),
+    leaseTtlMs: 1_500,
   });
   pools.push(pool);
   buses.push(bus);

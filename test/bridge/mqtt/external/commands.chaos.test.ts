@@ -7,7 +7,12 @@ import { requested, storeTwin, twinChanged, type TestDevice } from '../../bridge
 import { createExternalWorld, type ExternalWorld } from './external-world.js';
 
 const deviceOf = (deviceId: string): TestDevice => ({
-  ...{ tenant: 'acme', deviceId, typeId: 'generic', active: true, decoder: 'json', metrics: [] },
+  tenant: 'acme',
+  deviceId,
+  typeId: 'generic',
+  active: true,
+  decoder: 'json',
+  metrics: [],
 });
 
 describe.skipIf(!hasMosquitto())('commands through Mosquitto', () => {

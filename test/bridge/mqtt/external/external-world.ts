@@ -31,7 +31,10 @@ export async function createExternalWorld(
 ): Promise<ExternalWorld> {
   const database = await createDatabase();
   const bus = createPostgresBus({
-    ...{ pool: database.pool, databaseUrl: database.url, log: silentLog, metrics: new Registry() },
+    pool: database.pool,
+    databaseUrl: database.url,
+    log: silentLog,
+    metrics: new Registry(),
   });
   await bus.ensureTopics(topicOptions({ partitions: 2, retentionMs: 3_600_000 }));
   const broker = await startMosquitto(brokerOptions);
@@ -60,7 +63,10 @@ export async function createExternalWorld(
     },
     async connect(deviceId, options = {}) {
       const client = await connectAsync(broker.url, {
-        ...{ clientId: deviceId, username: deviceId, password: 'secret', reconnectPeriod: 50 },
+        clientId: deviceId,
+        username: deviceId,
+        password: 'secret',
+        reconnectPeriod: 50,
         ...options,
       });
       client.on('error', () => undefined);

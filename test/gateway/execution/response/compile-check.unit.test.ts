@@ -50,8 +50,10 @@ function shapeOf(query: string, variables: Readonly<Record<string, unknown>> = {
   const operation = document.definitions.find(({ kind }) => kind === Kind.OPERATION_DEFINITION);
   const shape = responseShape(
     {
-      ...{ schema, operation: operation as OperationDefinitionNode },
-      ...{ fragments: fragmentsOf(document), dataNames: new Map() },
+      schema,
+      operation: operation as OperationDefinitionNode,
+      fragments: fragmentsOf(document),
+      dataNames: new Map(),
     },
     variables,
   );

@@ -44,26 +44,29 @@ const value = fc.oneof(
 );
 const thing = fc.record(
   {
-    ...{ id: value, name: value, size: value, count: value, good: value, kind: value, tags: value },
-    ...{ any: fc.oneof(value, fc.jsonValue()), again: value },
+    id: value,
+    name: value,
+    size: value,
+    count: value,
+    good: value,
+    kind: value,
+    tags: value,
+    any: fc.oneof(value, fc.jsonValue()),
+    again: value,
     inner: fc.oneof(fc.constant(null), fc.record({ __typename: value, id: value }, { requiredKeys: [] })),
   },
   { requiredKeys: [] },
 );
 const fitting = fc.record({
-  ...{
-    id: fc.string(),
-    name: fc.string(),
-    size: fc.double({ noNaN: true, noDefaultInfinity: true }),
-    count: fc.constant(7),
-  },
-  ...{
-    good: fc.boolean(),
-    kind: fc.constant('SMALL'),
-    tags: fc.array(fc.string()),
-    any: fc.jsonValue(),
-    again: fc.string(),
-  },
+  id: fc.string(),
+  name: fc.string(),
+  size: fc.double({ noNaN: true, noDefaultInfinity: true }),
+  count: fc.constant(7),
+  good: fc.boolean(),
+  kind: fc.constant('SMALL'),
+  tags: fc.array(fc.string()),
+  any: fc.jsonValue(),
+  again: fc.string(),
   inner: fc.constant(null),
 });
 const either = fc.array(

@@ -79,7 +79,9 @@ test('any operation is refused for a null if graphql-js finds something wrong wi
       const document = parse(text);
       fc.pre(validate(schema, document, rules).length === 0);
       const result = execute({
-        ...{ schema, document, variableValues: variables },
+        schema,
+        document,
+        variableValues: variables,
         fieldResolver: (_source, _args, _context, { fieldName }) => (fieldName === 'o' ? {} : 1),
       });
       const isWrong = 'errors' in result && result.errors !== undefined;

@@ -34,7 +34,10 @@ function speak(deviceId: string, tenant = 'acme') {
     return event;
   };
   const about = (at: number) => ({
-    ...{ ruleId, deviceId, at: new Date(at).toISOString(), sequence: (sequence += 1) },
+    ruleId,
+    deviceId,
+    at: new Date(at).toISOString(),
+    sequence: (sequence += 1),
     readings: [{ metric: 'temperature', at, value: 81.5 }],
   });
   return {
@@ -43,14 +46,20 @@ function speak(deviceId: string, tenant = 'acme') {
     fire: (at: number, more: Partial<EventData<'io.fleetgraph.rule.fired.v1'>> = {}) =>
       publish(
         makeEvent({
-          ...{ type: 'io.fleetgraph.rule.fired.v1', source: '/orchestrator', subject: deviceId, tenant },
+          type: 'io.fleetgraph.rule.fired.v1',
+          source: '/orchestrator',
+          subject: deviceId,
+          tenant,
           data: { ...about(at), version: 1, ruleName: 'Hot', severity: 'CRITICAL', actions: [], ...more },
         }),
       ),
     recover: (at: number) =>
       publish(
         makeEvent({
-          ...{ type: 'io.fleetgraph.rule.recovered.v1', source: '/orchestrator', subject: deviceId, tenant },
+          type: 'io.fleetgraph.rule.recovered.v1',
+          source: '/orchestrator',
+          subject: deviceId,
+          tenant,
           data: { ...about(at), cause: 'CONDITION' },
         }),
       ),
@@ -83,14 +92,12 @@ test('a rule that fires raises one alert with its readings; facts that come twic
   const first = await rule.fire(now);
   const [alert] = await until({ deviceId }, [
     {
-      ...{
-        status: 'ACTIVE',
-        severity: 'CRITICAL',
-        ruleId: rule.ruleId,
-        ruleName: 'Hot',
-        acknowledged: false,
-        count: 1,
-      },
+      status: 'ACTIVE',
+      severity: 'CRITICAL',
+      ruleId: rule.ruleId,
+      ruleName: 'Hot',
+      acknowledged: false,
+      count: 1,
       readings: [{ metric: 'temperature', value: 81.5, at: new Date(now).toISOString() }],
     },
   ]);
@@ -118,7 +125,9 @@ test('people acknowledge, comment and clear; who did is named, and another is to
   await mutate('commentAlert', { id, text: 'the valve' });
   const cleared = await mutate('clearAlert', { id });
   expect(cleared.data?.['clearAlert']?.alert).toMatchObject({
-    ...{ status: 'CLEARED', clearCause: 'BY_HAND', clearedBy: by },
+    status: 'CLEARED',
+    clearCause: 'BY_HAND',
+    clearedBy: by,
     comments: [
       { by, text: 'on my way' },
       { by, text: 'the valve' },
@@ -126,7 +135,8 @@ test('people acknowledge, comment and clear; who did is named, and another is to
   });
   expect((await mutate('clearAlert', { id })).errors).toBeUndefined();
   expect((await mutate('commentAlert', { id, text: ' ' })).errors?.[0]?.extensions).toMatchObject({
-    ...{ code: 'BAD_USER_INPUT', field: 'input.text' },
+    code: 'BAD_USER_INPUT',
+    field: 'input.text',
   });
 });
 

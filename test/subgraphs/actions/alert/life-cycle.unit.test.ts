@@ -27,11 +27,21 @@ function run(inputs: readonly AlertInput[]): { facts: AlertFact[]; alert: Alert 
 
 let ids = 0;
 const fired = (minutes: number): AlertInput => ({
-  ...{ kind: 'fired', atMs: start + minutes * minute, tenant: 'acme', alertId: `alert-${(ids += 1)}` },
-  ...{ ruleId: 'rule', ruleName: 'Hot', deviceId: 'device', severity: 'WARNING', readings: [], actions: [] },
+  kind: 'fired',
+  atMs: start + minutes * minute,
+  tenant: 'acme',
+  alertId: `alert-${(ids += 1)}`,
+  ruleId: 'rule',
+  ruleName: 'Hot',
+  deviceId: 'device',
+  severity: 'WARNING',
+  readings: [],
+  actions: [],
 });
 const recovered = (minutes: number): AlertInput => ({
-  ...{ kind: 'recovered', atMs: start + minutes * minute, cause: 'CONDITION' },
+  kind: 'recovered',
+  atMs: start + minutes * minute,
+  cause: 'CONDITION',
 });
 const kinds = (facts: readonly AlertFact[]) => facts.map(({ type }) => type.split('.')[3]);
 

@@ -8,7 +8,9 @@ import { live, request, succeeded, t0, tried } from './command-life.js';
 describe('attempts', () => {
   const sent = (attempt: number, at: number): CommandInput => ({ kind: 'dispatched', atMs: t0 + at, attempt });
   const failed = (at: number, more: object = { retryable: true }): CommandInput => ({
-    ...{ kind: 'acknowledged', atMs: t0 + at, answer: { status: 'FAILED', error: 'stuck', ...more } },
+    kind: 'acknowledged',
+    atMs: t0 + at,
+    answer: { status: 'FAILED', error: 'stuck', ...more },
   });
   const tick = (at: number): CommandInput => ({ kind: 'tick', atMs: t0 + at });
   const types = (facts: readonly CommandFact[]) =>
@@ -88,7 +90,9 @@ describe('attempts', () => {
 
 describe('progress', () => {
   const at = (ms: number, progress: number, message?: string): CommandInput => ({
-    ...{ kind: 'progress', atMs: t0 + ms, report: message === undefined ? { progress } : { progress, message } },
+    kind: 'progress',
+    atMs: t0 + ms,
+    report: message === undefined ? { progress } : { progress, message },
   });
 
   test('says that the device has it, is told at most once a second, and the last is not lost', () => {

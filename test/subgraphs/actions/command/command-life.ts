@@ -7,8 +7,14 @@ export const t0 = Date.parse('2026-11-23T08:00:00.000Z');
 type Request = Extract<CommandInput, { kind: 'request' }>;
 
 export const request: Request = {
-  ...{ kind: 'request', atMs: t0, tenant: 'acme', commandId: 'c1', deviceId: 'd1' },
-  ...{ name: 'setpoint', parameters: { celsius: 21 }, timeToLiveMs: 60_000 },
+  kind: 'request',
+  atMs: t0,
+  tenant: 'acme',
+  commandId: 'c1',
+  deviceId: 'd1',
+  name: 'setpoint',
+  parameters: { celsius: 21 },
+  timeToLiveMs: 60_000,
 };
 export const succeeded: CommandInput = {
   kind: 'acknowledged',

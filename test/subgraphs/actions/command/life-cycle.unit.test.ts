@@ -8,7 +8,14 @@ import { decide, evolve, type CommandInput } from '../../../../subgraphs/actions
 import { live, request, succeeded, t0, tried } from './command-life.js';
 
 const rank: Readonly<Record<CommandStatus, number>> = {
-  ...{ QUEUED: 0, SENT: 1, DELIVERED: 2, SUCCEEDED: 3, FAILED: 3, REJECTED: 3, EXPIRED: 3, CANCELED: 3 },
+  QUEUED: 0,
+  SENT: 1,
+  DELIVERED: 2,
+  SUCCEEDED: 3,
+  FAILED: 3,
+  REJECTED: 3,
+  EXPIRED: 3,
+  CANCELED: 3,
 };
 
 function isEnd(fact: CommandFact): boolean {
@@ -39,14 +46,18 @@ const anyTry: fc.Arbitrary<CommandInput> = fc.oneof(
   fc.record({ kind: fc.constant('dispatched' as const), atMs, attempt: anyAttempt }),
   fc.record({ kind: fc.constant('tick' as const), atMs }),
   fc.record({
-    ...{ kind: fc.constant('progress' as const), atMs },
+    kind: fc.constant('progress' as const),
+    atMs,
     report: fc.record({ progress: fc.constantFrom(0, 40, 100), message: fc.string() }, { requiredKeys: [] }),
   }),
   fc.record({
-    ...{ kind: fc.constant('acknowledged' as const), atMs },
+    kind: fc.constant('acknowledged' as const),
+    atMs,
     answer: fc.record({
-      ...{ status: fc.constant('FAILED' as const), error: fc.string() },
-      ...{ retryable: fc.boolean(), attempt: anyAttempt },
+      status: fc.constant('FAILED' as const),
+      error: fc.string(),
+      retryable: fc.boolean(),
+      attempt: anyAttempt,
     }),
   }),
 );
@@ -207,8 +218,13 @@ describe('one by one', () => {
     ]);
     expect(facts.map((fact) => statusBrought(fact))).toEqual(['QUEUED', 'SENT', 'DELIVERED', 'SUCCEEDED']);
     expect(command).toMatchObject({
-      ...{ status: 'SUCCEEDED', result: 7, error: null, revision: 4 },
-      ...{ sentAt: new Date(t0 + 10), deliveredAt: new Date(t0 + 20), completedAt: new Date(t0 + 30) },
+      status: 'SUCCEEDED',
+      result: 7,
+      error: null,
+      revision: 4,
+      sentAt: new Date(t0 + 10),
+      deliveredAt: new Date(t0 + 20),
+      completedAt: new Date(t0 + 30),
       expiresAt: new Date(t0 + 60_000),
     });
   });

@@ -39,14 +39,24 @@ function alert(
   id: string = randomUUID(),
 ) {
   const data = {
-    ...{ alertId: 'alert-1', ruleId: 'rule-1', deviceId, at: new Date().toISOString() },
-    ...{ ruleName: 'Too hot', severity: 'CRITICAL', actions },
+    alertId: 'alert-1',
+    ruleId: 'rule-1',
+    deviceId,
+    at: new Date().toISOString(),
+    ruleName: 'Too hot',
+    severity: 'CRITICAL',
+    actions,
     ...(occasion === 'acknowledged' ? {} : { readings: [], count: 1 }),
     ...(occasion === 'cleared' ? { cause: 'CONDITION' } : {}),
   };
   const event = {
-    ...{ id, source: '/actions', type: `io.fleetgraph.alert.${occasion}.v1`, subject: deviceId, tenant: 'acme' },
-    ...{ correlationid: 'c-1', data },
+    id,
+    source: '/actions',
+    type: `io.fleetgraph.alert.${occasion}.v1`,
+    subject: deviceId,
+    tenant: 'acme',
+    correlationid: 'c-1',
+    data,
   };
   return makeEvent(event as NewEvent);
 }
@@ -88,11 +98,16 @@ test('webhook, command, message and event come once each, and name their cause, 
   await eventually(async () => expect(await effectsOn(deviceId)).toHaveLength(4));
   const [command, custom, lastOne, message] = await effectsOn(deviceId);
   expect(command).toMatchObject({
-    ...{ type: 'io.fleetgraph.command.requested.v1', actor: 'rule/rule-1', correlation_id: 'c-1' },
+    type: 'io.fleetgraph.command.requested.v1',
+    actor: 'rule/rule-1',
+    correlation_id: 'c-1',
     data: { name: 'cool', parameters: { celsius: 20 } },
   });
   expect(custom).toMatchObject({
-    ...{ id: effectIdOf(raised.id, 3), actor: 'rule/rule-1', causation_id: raised.id, correlation_id: 'c-1' },
+    id: effectIdOf(raised.id, 3),
+    actor: 'rule/rule-1',
+    causation_id: raised.id,
+    correlation_id: 'c-1',
     data: { name: 'too-hot', data: { floor: 3 }, alertId: 'alert-1', ruleId: 'rule-1', deviceId },
   });
   expect(lastOne).toMatchObject({ data: { name: 'last' } });
@@ -109,7 +124,10 @@ test('webhook, command, message and event come once each, and name their cause, 
 test('an action answers to what it is for: raised, cleared or acknowledged', async () => {
   const deviceId = await world.register();
   const actions: readonly RuleAction[] = (['RAISED', 'CLEARED', 'ACKNOWLEDGED'] as const).map((on) => ({
-    ...{ kind: 'event', on: [on], name: on, data: null },
+    kind: 'event',
+    on: [on],
+    name: on,
+    data: null,
   }));
   await publish(...(['acknowledged', 'cleared'] as const).map((occasion) => alert(deviceId, actions, occasion)));
   await eventually(async () => expect(await effectsOn(deviceId)).toHaveLength(2));

@@ -13,7 +13,10 @@ beforeAll(async () => {
   const type = (typeId: string, metrics: readonly { name: string; kind: 'NUMBER' | 'STRING' }[]) =>
     encode(
       makeEvent({
-        ...{ type: 'io.fleetgraph.device-type.defined.v1', source: '/device', subject: typeId, tenant: 'acme' },
+        type: 'io.fleetgraph.device-type.defined.v1',
+        source: '/device',
+        subject: typeId,
+        tenant: 'acme',
         data: { typeId, name: typeId, metrics: [...metrics], decoder: 'json' },
       }),
     );
@@ -70,7 +73,11 @@ test('a rule is written, read, changed in part and deleted; each step is an even
     ],
   });
   expect(written).toMatchObject({
-    ...{ name: 'Hot', enabled: true, severity: 'CRITICAL', revision: 1, selector: { typeIds: ['boiler'] } },
+    name: 'Hot',
+    enabled: true,
+    severity: 'CRITICAL',
+    revision: 1,
+    selector: { typeIds: ['boiler'] },
     condition: { when: 'temperature > 80', clearWhen: 'temperature < 75', forMs: 30_000, terms: [] },
     actions: [
       { on: ['RAISED'], kind: 'command', deviceId: device, name: 'cool', timeToLiveMs: 60_000 },

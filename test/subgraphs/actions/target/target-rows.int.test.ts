@@ -19,7 +19,9 @@ beforeAll(async () => {
 afterAll(() => database[Symbol.asyncDispose]());
 
 const described = (key: TargetKey, typeId = 'generic', at = '2026-11-23T00:00:00.000Z') => ({
-  ...{ ...key, typeId, at },
+  ...key,
+  typeId,
+  at,
   labels: { site: 'north' },
 });
 

@@ -69,12 +69,12 @@ export async function publishRegistered(
 ): Promise<string> {
   const deviceId = event.deviceId ?? 'd1';
   const made = makeEvent({
-    ...{ source: '/device', type: 'io.fleetgraph.device.registered.v1', subject: deviceId },
-    ...{
-      tenant: event.tenant ?? 'acme',
-      actor: 'tester',
-      data: { deviceId, name: 'B', typeId: 'generic', labels: {} },
-    },
+    source: '/device',
+    type: 'io.fleetgraph.device.registered.v1',
+    subject: deviceId,
+    tenant: event.tenant ?? 'acme',
+    actor: 'tester',
+    data: { deviceId, name: 'B', typeId: 'generic', labels: {} },
     ...(event.id === undefined ? {} : { id: event.id }),
   });
   await world.bus.publish(topics.events, [encode(made)]);

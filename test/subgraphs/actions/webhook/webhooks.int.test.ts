@@ -59,7 +59,13 @@ const settled = (id: string, tenant: string, status: string, at = 0) =>
 function evolveAlert(of: { tenant: string; alertId: string; ruleId: string; severity: 'CRITICAL' | 'INFO' }) {
   const now = Date.now();
   const fired: AlertInput = {
-    ...{ ...of, kind: 'fired', atMs: now, ruleName: 'Rule', deviceId: 'd1', readings: [], actions: [] },
+    ...of,
+    kind: 'fired',
+    atMs: now,
+    ruleName: 'Rule',
+    deviceId: 'd1',
+    readings: [],
+    actions: [],
   };
   let alert: Alert | undefined;
   const facts: AlertFact[] = [];
@@ -86,7 +92,12 @@ test('an event is sent once, as CloudEvents JSON, signed so that the reference i
   const [received] = receiver.received(path);
   if (received === undefined) throw new Error('nothing was received');
   expect(verify(received, secret)).toMatchObject({
-    ...{ specversion: '1.0', id, type: 'io.fleetgraph.device.registered.v1', subject: 'd1', tenant, actor: 'tester' },
+    specversion: '1.0',
+    id,
+    type: 'io.fleetgraph.device.registered.v1',
+    subject: 'd1',
+    tenant,
+    actor: 'tester',
     data: { deviceId: 'd1', name: 'B' },
   });
   expect(received.headers['content-type']).toContain('application/cloudevents+json');
@@ -127,7 +138,8 @@ test('of alerts those are sent that are asked for by rule and severity, with all
   const { webhook } = await create(
     instance,
     {
-      ...{ url: receiver.url(path), eventTypes: ['io.fleetgraph.alert.*'] },
+      url: receiver.url(path),
+      eventTypes: ['io.fleetgraph.alert.*'],
       alerts: { ruleIds: ['hot', 'cold'], severities: ['CRITICAL'] },
     },
     { tenant },

@@ -103,8 +103,12 @@ test('the bridge gets in with its own account under any client id, and may what 
 test('no device can take the name of the bridge, by certificate neither', async () => {
   expect(
     await world.authenticate({
-      ...{ clientid: bridge.username, username: bridge.username, password: null },
-      ...{ zone: 'mtls', cert_common_name: bridge.username, peerhost: '192.0.2.9' },
+      clientid: bridge.username,
+      username: bridge.username,
+      password: null,
+      zone: 'mtls',
+      cert_common_name: bridge.username,
+      peerhost: '192.0.2.9',
     }),
   ).toEqual(deny);
 });

@@ -63,7 +63,11 @@ export async function createBrokerAccessWorld(
     authorize: (body) => answer('/mqtt/authorize', body),
     login: ({ clientId, username, password }, other = {}) =>
       world.authenticate({
-        ...{ clientid: clientId, username, password, zone: 'default', cert_common_name: '' },
+        clientid: clientId,
+        username,
+        password,
+        zone: 'default',
+        cert_common_name: '',
         // A new one each time, so that it isn't the throttle that denies.
         peerhost: `2001:db8::${(address += 1).toString(16)}`,
         ...other,

@@ -24,8 +24,12 @@ describe('authentication of a device', () => {
     await mutate(world, 'defineDeviceType', { id: 'tank', name: 'Tank', metrics, decoder: 'senml' });
     const credentials = await newDevice({ typeId: 'tank' });
     expect(await authenticate(credentials)).toEqual({
-      ...{ tenant: 'acme', deviceId: credentials.clientId, typeId: 'tank', active: true },
-      ...{ decoder: 'senml', metrics },
+      tenant: 'acme',
+      deviceId: credentials.clientId,
+      typeId: 'tank',
+      active: true,
+      decoder: 'senml',
+      metrics,
     });
   });
 

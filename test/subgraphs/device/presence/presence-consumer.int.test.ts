@@ -18,7 +18,9 @@ async function newDevice(): Promise<string> {
 
 async function hear(deviceId: string, online: boolean, session: number, tenant = 'acme'): Promise<void> {
   await world.signal({
-    ...{ type: 'io.fleetgraph.presence.changed.v1', subject: deviceId, tenant },
+    type: 'io.fleetgraph.presence.changed.v1',
+    subject: deviceId,
+    tenant,
     data: { deviceId, online, session, at: session, reason: online ? 'connected' : 'disconnected' },
   });
 }
@@ -27,7 +29,9 @@ async function hear(deviceId: string, online: boolean, session: number, tenant =
 async function reset(session: number, devices: readonly string[]): Promise<void> {
   for (const subject of devices)
     await world.signal({
-      ...{ type: 'io.fleetgraph.presence.reset.v1', subject, tenant: '*' },
+      type: 'io.fleetgraph.presence.reset.v1',
+      subject,
+      tenant: '*',
       data: { session, at: session },
     });
 }

@@ -27,7 +27,8 @@ it('registers those of a thousand that are right, in one transaction, and tells 
     18: { item: { name: 'a\u0000b', typeId: 'generic' }, code: 'BAD_USER_INPUT', field: 'input.devices[18].name' },
     500: {
       item: { name: 'x', typeId: 'generic', labels: [{ key: 'bad key', value: '' }] },
-      ...{ code: 'BAD_USER_INPUT', field: 'input.devices[500].labels[0].key' },
+      code: 'BAD_USER_INPUT',
+      field: 'input.devices[500].labels[0].key',
     },
     999: { item: { name: 'x', typeId: '\ud800' }, code: 'BAD_USER_INPUT', field: 'input.devices[999].typeId' },
   };
@@ -44,7 +45,8 @@ it('registers those of a thousand that are right, in one transaction, and tells 
     const fault = wrong[index];
     if (fault) {
       expect({ index, device, credentials, error }).toMatchObject({
-        ...{ device: null, credentials: null },
+        device: null,
+        credentials: null,
         error: { code: fault.code, field: fault.field },
       });
     } else {
@@ -59,8 +61,12 @@ it('registers those of a thousand that are right, in one transaction, and tells 
   const last = reply.results[998];
   expect(await world.directory.authenticate(last?.credentials ?? { clientId: '', username: '', password: '' })).toEqual(
     {
-      ...{ tenant: 'thousand', deviceId: last?.device?.id, typeId: 'generic', active: true },
-      ...{ decoder: 'json', metrics: [] },
+      tenant: 'thousand',
+      deviceId: last?.device?.id,
+      typeId: 'generic',
+      active: true,
+      decoder: 'json',
+      metrics: [],
     },
   );
   const { rows } = await world.database.pool.query(

@@ -165,8 +165,14 @@ describe('the event of a fact', () => {
     if (!fact) throw new Error('nothing happened');
     const cause = { actor: 'ann', traceparent: undefined, correlationid: 'c', causationid: undefined };
     expect(eventOf(fresh, fact, cause, later(7))).toMatchObject({
-      ...{ source: '/device', type: fact.type, subject: 'dev_1', tenant: 'acme', data: { deviceId: 'dev_1' } },
-      ...{ actor: 'ann', correlationid: 'c', time: later(7).toISOString() },
+      source: '/device',
+      type: fact.type,
+      subject: 'dev_1',
+      tenant: 'acme',
+      data: { deviceId: 'dev_1' },
+      actor: 'ann',
+      correlationid: 'c',
+      time: later(7).toISOString(),
     });
     expect(streamOf('dev_1')).toBe('device-dev_1');
   });

@@ -22,13 +22,20 @@ it('defines a type that is read as it was defined, with an event', async () => {
   const input = { id: 'boiler-1', name: ' Boiler ', description: 'Heats.', metrics, decoder: 'senml' };
   const { deviceType } = await mutate(world, 'defineDeviceType', input);
   expect(deviceType).toMatchObject({
-    ...{ id: 'boiler-1', name: 'Boiler', description: 'Heats.', decoder: 'senml', revision: 1 },
+    id: 'boiler-1',
+    name: 'Boiler',
+    description: 'Heats.',
+    decoder: 'senml',
+    revision: 1,
     metrics: [metrics[0], { ...metrics[1], unit: null, description: null }],
   });
   expect((await world.data<{ deviceType: TypeView }>(typeQuery, { id: 'boiler-1' })).deviceType).toEqual(deviceType);
   expect(await world.history('device-type-boiler-1')).toMatchObject([
     {
-      ...{ type: 'io.fleetgraph.device-type.defined.v1', subject: 'boiler-1', revision: 1, actor: 'tester' },
+      type: 'io.fleetgraph.device-type.defined.v1',
+      subject: 'boiler-1',
+      revision: 1,
+      actor: 'tester',
       data: { typeId: 'boiler-1', name: 'Boiler', description: 'Heats.', metrics, decoder: 'senml' },
     },
   ]);
@@ -36,7 +43,8 @@ it('defines a type that is read as it was defined, with an event', async () => {
 
 const commands = [
   {
-    ...{ name: 'setpoint', description: 'The temperature of the water.' },
+    name: 'setpoint',
+    description: 'The temperature of the water.',
     parametersSchema: { type: 'object', properties: { celsius: { type: 'number' } }, required: ['celsius'] },
   },
   { name: 'reset' },
@@ -66,7 +74,11 @@ it('replaces a definition as a whole: what is left out is gone', async () => {
   const first = await mutate(world, 'defineDeviceType', { id: 'whole', name: 'W', description: 'Was.', metrics });
   const second = await mutate(world, 'defineDeviceType', { id: 'whole', name: 'W2' });
   expect(second.deviceType).toMatchObject({
-    ...{ name: 'W2', description: null, metrics: [], decoder: 'json', revision: 2 },
+    name: 'W2',
+    description: null,
+    metrics: [],
+    decoder: 'json',
+    revision: 2,
     createdAt: first.deviceType.createdAt,
   });
   expect(await world.history('device-type-whole')).toHaveLength(2);
@@ -74,7 +86,8 @@ it('replaces a definition as a whole: what is left out is gone', async () => {
 
 it('lets a metric change its kind until there is a device of the type', async () => {
   const define = (kind: string, extra: readonly unknown[] = []) => ({
-    ...{ id: 'kinds', name: 'K' },
+    id: 'kinds',
+    name: 'K',
     metrics: [{ name: 'level', kind }, ...extra],
   });
   await mutate(world, 'defineDeviceType', define('NUMBER'));

@@ -120,7 +120,10 @@ describe('the list of devices', () => {
 
   it('has those that meet every condition', async () => {
     const filter = {
-      ...{ search: 'boiler', typeId: 'generic', status: 'ACTIVE', online: false },
+      search: 'boiler',
+      typeId: 'generic',
+      status: 'ACTIVE',
+      online: false,
       labels: [{ key: 'floor', value: '1' }],
     };
     expect(await matching(filter)).toEqual(['North Boiler']);

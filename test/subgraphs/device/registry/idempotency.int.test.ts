@@ -104,7 +104,9 @@ describe('a repetition with the same idempotency key', () => {
   it('is one of its own for each operation', async () => {
     const { device } = await register(world, { idempotencyKey: 'shared' });
     const { device: renamed } = await mutate(world, 'updateDevice', {
-      ...{ id: device.id, name: 'Renamed', idempotencyKey: 'shared' },
+      id: device.id,
+      name: 'Renamed',
+      idempotencyKey: 'shared',
     });
     expect(renamed.name).toBe('Renamed');
   });

@@ -133,7 +133,8 @@ describe('a page', () => {
     const last = await list(tenant, { first: 2, after: first.pageInfo.endCursor });
     expect(last).toMatchObject({ totalCount: 3, pageInfo: { hasNextPage: false, hasPreviousPage: true } });
     expect(await list(freshTenant())).toEqual({
-      ...{ edges: [], totalCount: 0 },
+      edges: [],
+      totalCount: 0,
       pageInfo: { hasNextPage: false, hasPreviousPage: false, startCursor: null, endCursor: null },
     });
   });
@@ -150,7 +151,8 @@ describe('a page', () => {
     const tenant = freshTenant();
     const nothing = { hasPreviousPage: false, startCursor: null, endCursor: null };
     const empty = (totalCount: number, hasNextPage: boolean) => ({
-      ...{ edges: [], totalCount },
+      edges: [],
+      totalCount,
       pageInfo: { ...nothing, hasNextPage },
     });
     expect(await list(tenant, { first: 0 })).toMatchObject(empty(0, false));

@@ -24,7 +24,10 @@ describe('registerDevice', () => {
     const reply = await register(world, { name: '  Pump 7 ', labels });
 
     expect(reply.device).toMatchObject({
-      ...{ name: 'Pump 7', type: { id: 'generic' }, status: 'ACTIVE', revision: 1 },
+      name: 'Pump 7',
+      type: { id: 'generic' },
+      status: 'ACTIVE',
+      revision: 1,
       labels: [labels[1], labels[0]],
       desiredState: { values: {}, version: 0 },
       reportedState: { values: {}, version: 0, at: null },
@@ -39,8 +42,13 @@ describe('registerDevice', () => {
     expect(others).toEqual([]);
     expect(eventIn(reply.consistencyToken)).toBe(event?.id);
     expect(event).toMatchObject({
-      ...{ type: 'io.fleetgraph.device.registered.v1', tenant: 'acme', revision: 1, subject: reply.device.id },
-      ...{ source: '/device', actor: 'tester', causationId: null },
+      type: 'io.fleetgraph.device.registered.v1',
+      tenant: 'acme',
+      revision: 1,
+      subject: reply.device.id,
+      source: '/device',
+      actor: 'tester',
+      causationId: null,
       data: {
         deviceId: reply.device.id,
         name: 'Pump 7',
@@ -93,11 +101,16 @@ describe('updateDevice', () => {
     await mutate(world, 'defineDeviceType', { id: 'valve', name: 'Valve' });
 
     expect((await mutate(world, 'updateDevice', { id, name: 'New' })).device).toMatchObject({
-      ...{ name: 'New', revision: 2, labels: [{ key: 'a', value: '1' }], type: { id: 'generic' } },
+      name: 'New',
+      revision: 2,
+      labels: [{ key: 'a', value: '1' }],
+      type: { id: 'generic' },
       createdAt: device.createdAt,
     });
     expect((await mutate(world, 'updateDevice', { id, typeId: 'valve', name: null })).device).toMatchObject({
-      ...{ name: 'New', revision: 3, type: { id: 'valve' } },
+      name: 'New',
+      revision: 3,
+      type: { id: 'valve' },
     });
     const labels = [{ key: 'b', value: '2' }];
     const last = await mutate(world, 'updateDevice', { id, labels });
@@ -164,7 +177,8 @@ describe('setDesiredState', () => {
       version: 3,
     });
     expect((await world.history(`device-${id}`)).at(-1)).toMatchObject({
-      ...{ type: 'io.fleetgraph.device.desired-state-set.v1', revision: 4 },
+      type: 'io.fleetgraph.device.desired-state-set.v1',
+      revision: 4,
       data: { deviceId: id, desired: { x: null, list: [null, 1] }, version: 3 },
     });
   });

@@ -21,7 +21,8 @@ async function newDevice(): Promise<string> {
 /** The device says that it is this, `afterMs` after `t0`. @returns the id of the signal. */
 function report(deviceId: string, afterMs: number, reported: unknown, more = {}): Promise<string> {
   return world.signal({
-    ...{ type: 'io.fleetgraph.device.state-reported.v1', subject: deviceId },
+    type: 'io.fleetgraph.device.state-reported.v1',
+    subject: deviceId,
     data: { deviceId, reported: reported as Record<string, never>, at: t0 + afterMs },
     ...more,
   });
@@ -46,8 +47,14 @@ describe('what a device reports', () => {
     expect(await twinOf(id)).toEqual({ values: { fan: { speed: 1, on: true } }, version: 2, at: at(1_000) });
     expect(await readDevice(world, id)).toMatchObject({ revision: 3, desiredState: { values: {}, version: 0 } });
     expect((await reportsOf(id))[1]).toMatchObject({
-      ...{ revision: 3, tenant: 'acme', subject: id, source: '/device', actor: null },
-      ...{ causationId: signal, correlationId: 'c1', traceparent },
+      revision: 3,
+      tenant: 'acme',
+      subject: id,
+      source: '/device',
+      actor: null,
+      causationId: signal,
+      correlationId: 'c1',
+      traceparent,
       time: new Date(t0 + 1_000),
       data: { deviceId: id, reported: { fan: { speed: 1, on: true } }, version: 2 },
     });
@@ -68,7 +75,8 @@ describe('what a device reports', () => {
     expect(await twin()).toEqual({
       desired: { state: { mode: 'eco', fan: { speed: 2 } }, version: 1, updatedAt: device.updatedAt },
       reported: { state: { mode: 'eco', fan: { speed: 1 }, own: true }, version: 1, updatedAt: at(0) },
-      ...{ delta: { fan: { speed: 2 } }, inSync: false },
+      delta: { fan: { speed: 2 } },
+      inSync: false,
     });
     await report(id, 1_000, { fan: { speed: 2 } });
     await world.heard();

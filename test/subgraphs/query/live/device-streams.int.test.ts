@@ -200,7 +200,9 @@ test('deviceTwin gives the twin, then each change, with what is left; it resumes
   await desire(1, 2);
   await eventually(() => expect(subscriber.received).toHaveLength(2));
   await side.event(tenant, 'io.fleetgraph.device.reported-state-changed.v1', {
-    ...{ deviceId: id, reported: { speed: 2, own: 1 }, version: 1 },
+    deviceId: id,
+    reported: { speed: 2, own: 1 },
+    version: 1,
   });
   await eventually(() => expect(subscriber.received).toHaveLength(3));
   // What is older than what is known changes nothing, whenever it comes.

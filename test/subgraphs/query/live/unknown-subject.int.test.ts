@@ -77,10 +77,17 @@ describe.each(streams)('$name', ({ name, field, open }) => {
     const event =
       name === 'command'
         ? await side.store(tenant, `command-${id}`, 'io.fleetgraph.command.requested.v1', {
-            ...{ commandId: id, deviceId: 'd', name: 'n', parameters: {}, expiresAt },
+            commandId: id,
+            deviceId: 'd',
+            name: 'n',
+            parameters: {},
+            expiresAt,
           })
         : await side.store(tenant, `device-${id}`, 'io.fleetgraph.device.registered.v1', {
-            ...{ deviceId: id, name: id, typeId: 'boiler', labels: {} },
+            deviceId: id,
+            name: id,
+            typeId: 'boiler',
+            labels: {},
           });
     return () => side.relay(event);
   }

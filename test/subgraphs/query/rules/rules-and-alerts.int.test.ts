@@ -50,7 +50,13 @@ test('a rule is tested against history: when it would have fired, by time too, a
 test('a saved rule is tested by its id; what is wrong with a test is said with its field', async () => {
   const ruleId = randomUUID();
   await side.event('acme', 'io.fleetgraph.rule.created.v1', {
-    ...{ ruleId, version: 1, name: 'Hot', enabled: true, severity: 'WARNING', selector: {}, actions: [] },
+    ruleId,
+    version: 1,
+    name: 'Hot',
+    enabled: true,
+    severity: 'WARNING',
+    selector: {},
+    actions: [],
     condition: { when: 'temperature > 80', terms: [] },
   });
   const deviceId = randomUUID();
@@ -116,15 +122,25 @@ test('alerts are followed by the types and labels of their devices, as these are
   const register = async (half: string): Promise<string> => {
     const deviceId = randomUUID();
     await side.event('acme', 'io.fleetgraph.device.registered.v1', {
-      ...{ deviceId, name: 'Device', typeId: 'boiler', labels: { site, side: half } },
+      deviceId,
+      name: 'Device',
+      typeId: 'boiler',
+      labels: { site, side: half },
     });
     return deviceId;
   };
   const [north, south] = [await register('north'), await register('south')];
   const raise = (deviceId: string, alertId = randomUUID()) =>
     side.event('acme', 'io.fleetgraph.alert.raised.v1', {
-      ...{ ruleId: randomUUID(), deviceId, at: new Date().toISOString(), alertId },
-      ...{ ruleName: 'Hot', severity: 'CRITICAL', actions: [], readings: [], count: 1 },
+      ruleId: randomUUID(),
+      deviceId,
+      at: new Date().toISOString(),
+      alertId,
+      ruleName: 'Hot',
+      severity: 'CRITICAL',
+      actions: [],
+      readings: [],
+      count: 1,
     });
   const [first, second] = [randomUUID(), randomUUID()];
   await raise(north, first);

@@ -39,7 +39,9 @@ afterAll(() => database[Symbol.asyncDispose]());
 
 const replay = (projection: string, from?: Date, onProgress?: () => Promise<void>): Promise<Replayed> =>
   replayProjection({
-    ...{ databaseUrl: database.url, projection, telemetryRetentionDays: 30 },
+    databaseUrl: database.url,
+    projection,
+    telemetryRetentionDays: 30,
     ...(from ? { from } : {}),
     ...(onProgress ? { onProgress } : {}),
   });
@@ -62,7 +64,13 @@ async function store<T extends DomainEventType>(
 
 function definition(ruleId: string, version: number): EventData<'io.fleetgraph.rule.created.v1'> {
   return {
-    ...{ ruleId, version, name: 'Hot', enabled: version > 1, severity: 'CRITICAL', selector: {}, actions: [] },
+    ruleId,
+    version,
+    name: 'Hot',
+    enabled: version > 1,
+    severity: 'CRITICAL',
+    selector: {},
+    actions: [],
     condition: { when: `celsius > ${80 + version}`, terms: [] },
   };
 }
@@ -77,44 +85,49 @@ async function story(device: string, time = new Date()): Promise<readonly Event<
     await store(
       stream,
       'io.fleetgraph.device.registered.v1',
-      { ...{ deviceId: device, name: device, typeId: 'boiler', labels } },
+      { deviceId: device, name: device, typeId: 'boiler', labels },
       time,
     ),
     await store(
       stream,
       'io.fleetgraph.device.desired-state-set.v1',
-      { ...{ deviceId: device, version: 1, desired: { celsius: 21 } } },
+      { deviceId: device, version: 1, desired: { celsius: 21 } },
       time,
     ),
     await store(
       stream,
       'io.fleetgraph.device.reported-state-changed.v1',
-      { ...{ deviceId: device, version: 1, reported: { celsius: 20 } } },
+      { deviceId: device, version: 1, reported: { celsius: 20 } },
       time,
     ),
     await store(
       `command-${command}`,
       'io.fleetgraph.command.requested.v1',
       {
-        ...{ commandId: command, deviceId: device, name: 'setpoint', parameters: { celsius: 21 } },
+        commandId: command,
+        deviceId: device,
+        name: 'setpoint',
+        parameters: { celsius: 21 },
         expiresAt: '2030-01-01T00:00:00.000Z',
       },
       time,
     ),
-    await store(
-      `command-${command}`,
-      'io.fleetgraph.command.sent.v1',
-      { ...{ commandId: command, deviceId: device } },
-      time,
-    ),
+    await store(`command-${command}`, 'io.fleetgraph.command.sent.v1', { commandId: command, deviceId: device }, time),
     await store(`rule-${rule}`, 'io.fleetgraph.rule.created.v1', definition(rule, 1), time),
     await store(`rule-${rule}`, 'io.fleetgraph.rule.updated.v1', definition(rule, 2), time),
     await store(
       `alert-${alert}`,
       'io.fleetgraph.alert.raised.v1',
       {
-        ...{ alertId: alert, deviceId: device, ruleId: rule, ruleName: 'Hot', severity: 'CRITICAL', at },
-        ...{ readings: [], count: 1, actions: [] },
+        alertId: alert,
+        deviceId: device,
+        ruleId: rule,
+        ruleName: 'Hot',
+        severity: 'CRITICAL',
+        at,
+        readings: [],
+        count: 1,
+        actions: [],
       } as unknown as EventData<'io.fleetgraph.alert.raised.v1'>,
       time,
     ),
@@ -231,19 +244,27 @@ test('what was wrong is mended, clients are told of it, and with --from the rest
 /** Stores readings of a device, of two metrics: the newest `ageMs` ago, one a second. */
 function telemetry() {
   const options = {
-    ...{ pool: database.pool, partitions: createReadingPartitions(database), retentionDays: 30, maxFutureMs: 60_000 },
-    ...{ metrics: createProjectorMetrics(new Registry()), log: silentLog },
+    pool: database.pool,
+    partitions: createReadingPartitions(database),
+    retentionDays: 30,
+    maxFutureMs: 60_000,
+    metrics: createProjectorMetrics(new Registry()),
+    log: silentLog,
   };
   const now = Date.now();
   return (device: string, ageMs: number, count: number) =>
     applyTelemetry(options, [
       makeEvent({
-        ...{ source: '/bridge', type: 'io.fleetgraph.telemetry.received.v1', subject: device, tenant },
+        source: '/bridge',
+        type: 'io.fleetgraph.telemetry.received.v1',
+        subject: device,
+        tenant,
         data: {
           deviceId: device,
           // Quarters: their sums are the same in any order.
           readings: Array.from({ length: count }, (_, index) => ({
-            ...{ metric: index % 7 === 0 ? 'mode' : 'celsius', at: now - ageMs - index * 1_000 },
+            metric: index % 7 === 0 ? 'mode' : 'celsius',
+            at: now - ageMs - index * 1_000,
             value: index % 7 === 0 ? `m${index % 3}` : index / 4,
           })),
         },
