@@ -18,8 +18,17 @@ const migrationsDirectory = fileURLToPath(new URL('../../prisma/migrations', imp
 /** Prisma's own lock (MIGRATE_ADVISORY_LOCK), so that `prisma migrate deploy` and this never run at once. */
 const advisoryLock = 72_707_369;
 
-/** SQLSTATE 55P03 (PostgreSQL, appendix A). */
+/** SQLSTATEs 55P03 and 57014 (PostgreSQL, appendix A). */
 const lockNotAvailable = '55P03';
+const queryCanceled = '57014';
+
+/** Limits that a role or a database may have by default; older servers lack the last one. */
+const serverLimits = [
+  'statement_timeout',
+  'lock_timeout',
+  'idle_in_transaction_session_timeout',
+  'transaction_timeout',
+] as const;
 
 interface Applied {
   readonly migration_name: string;
@@ -33,7 +42,8 @@ interface Applied {
  * @param lockTimeoutMs how long another process may be at it before this one gives up for now.
  * @returns names of the migrations applied now, oldest first.
  * @throws StartupError when an applied migration was changed or a former one failed; a transient error
- * (`isTransientDatabaseError`) when the database is away or another process is still migrating it.
+ * (`isTransientDatabaseError`) when the database is away or another process is still migrating it. A
+ * migration that is interrupted (connection lost, canceled at the server) leaves nothing; the next start applies it.
  */
 export async function migrate(
   url: string,
@@ -44,13 +54,14 @@ export async function migrate(
     connectionString: url,
     application_name: 'fleetgraph-migrate',
     ...connectionSettings,
-    // A migration takes as long as it takes. A server that is gone is found by the probes of the connection.
+    // A migration has no time limit. The probes of the connection find a server that is gone.
     query_timeout: 0,
   });
   // The statement that runs reports a lost connection.
   client.on('error', () => undefined);
   await client.connect();
   try {
+    await client.query("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY($1)", [serverLimits]);
     await lock(client, lockTimeoutMs);
     await client.query(`CREATE TABLE IF NOT EXISTS public._prisma_migrations (
       id VARCHAR(36) PRIMARY KEY NOT NULL, checksum VARCHAR(64) NOT NULL, finished_at TIMESTAMPTZ,
@@ -92,8 +103,8 @@ async function lock(client: pg.Client, timeoutMs: number): Promise<void> {
     if (codeOf(error) !== lockNotAvailable) throw error;
     throw new Error('another process is migrating it', { cause: error });
   }
-  // A migration may have to wait for a table as long as it takes.
-  await client.query('RESET lock_timeout');
+  // Not RESET: that would bring back the limit that the role or the database has by default.
+  await client.query('SET lock_timeout = 0');
 }
 
 async function migrationNames(directory: string): Promise<string[]> {
@@ -118,6 +129,11 @@ async function apply(client: pg.Client, name: string, script: string, checksum: 
     // The script is not at fault, and has left nothing: a later start applies it.
     if (isTransientDatabaseError(error)) throw error;
     await client.query('ROLLBACK');
+    if (codeOf(error) === queryCanceled)
+      throw new StartupError(
+        `Migration ${name} was canceled at the server; nothing of it was applied. Start again to apply it.`,
+        { cause: error },
+      );
     await client.query(
       'INSERT INTO public._prisma_migrations (id, checksum, migration_name, logs) VALUES ($1, $2, $3, $4)',
       [randomUUID(), checksum, name, messageOf(error)],

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectionSettings } from '../../platform/database/connection-settings.js';
 import { migrate } from '../../platform/database/migrate.js';
 import { isTransientDatabaseError } from '../../platform/database/transient.js';
-import { messageOf } from '../../platform/errors.js';
+import { messageOf, StartupError } from '../../platform/errors.js';
 import { migrationTroubles, missingSql } from '../../prisma/schema-engine.js';
 import { createDatabase, type TestDatabase } from '../world/database.js';
 import { eventually } from '../world/eventually.js';
@@ -117,5 +117,48 @@ test('a migration whose connection breaks is applied by the next start', async (
   });
   expect(isTransientDatabaseError(await cut)).toBe(true);
   await writeMigration('1_first', 'CREATE TABLE public.cut (id int);');
+  expect(await migrate(fresh.url, directory)).toEqual(['1_first']);
+});
+
+test.each(['statement_timeout', 'lock_timeout', 'transaction_timeout'])(
+  'a %s that the server sets by default does not end a migration',
+  async (setting) => {
+    await using fresh = await createDatabase();
+    await fresh.pool.query('DROP TABLE public._prisma_migrations');
+    await fresh.pool.query('CREATE TABLE public.busy (id int)');
+    await writeMigration('1_first', 'ALTER TABLE public.busy ADD COLUMN more int; SELECT pg_sleep(0.5);');
+    const other = await fresh.pool.connect();
+    try {
+      await other.query(
+        `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET ${setting} = ''200ms''', current_database()); END $$`,
+      );
+      await other.query('BEGIN; LOCK TABLE public.busy');
+      const [applied] = await Promise.all([migrate(fresh.url, directory), other.query('SELECT pg_sleep(0.5); COMMIT')]);
+      expect(applied).toEqual(['1_first']);
+    } finally {
+      other.release();
+    }
+    expect(await migrate(fresh.url, directory)).toEqual([]);
+  },
+);
+
+test('a migration that an administrator cancels stops this start, and is applied by the next one', async () => {
+  await using fresh = await createDatabase();
+  await fresh.pool.query('DROP TABLE public._prisma_migrations');
+  await writeMigration('1_first', 'CREATE TABLE public.canceled (id int); SELECT pg_sleep(60);');
+  const canceled = migrate(fresh.url, directory).catch((error: unknown) => error);
+  await eventually(async () => {
+    const { rows } = await fresh.pool.query<{ canceled: boolean }>(
+      `SELECT pg_cancel_backend(pid) AS canceled FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event = 'PgSleep'`,
+    );
+    expect(rows).toEqual([{ canceled: true }]);
+  });
+  const error = await canceled;
+  expect(error).toBeInstanceOf(StartupError);
+  expect(messageOf(error)).toBe(
+    'Migration 1_first was canceled at the server; nothing of it was applied. Start again to apply it.',
+  );
+  await writeMigration('1_first', 'CREATE TABLE public.canceled (id int);');
   expect(await migrate(fresh.url, directory)).toEqual(['1_first']);
 });
