@@ -6,15 +6,14 @@
  * - Any other failure is isolated to its event, tried again at once, after 1 s and after 2 s, and then the record is
  *   poison: it goes to the dead letters with its cause, and the partition goes on. When somebody asks for it, it is
  *   handled once more (`replay.ts`).
- * - A failure that is the event's own, and would be the same each time, is not tried again: the records behind it in
- *   the partition, of all tenants, would wait for nothing.
+ * - A failure that is the event's own (`permanent-failure.ts`) is not tried again: the later records of the
+ *   partition, of all tenants, would wait for nothing.
  * - The offset is committed only after the effect. Delivery is at-least-once, so effects must be idempotent.
  */
 import type { Registry } from 'prom-client';
 import type pg from 'pg';
-import { ZodError } from 'zod';
 import { isTransientDatabaseError } from '../../platform/database/transient.js';
-import { codeOf, FleetgraphError, messageOf } from '../../platform/errors.js';
+import { FleetgraphError, messageOf } from '../../platform/errors.js';
 import type { Role } from '../../platform/lifecycle/role.js';
 import { backoffMs, pause } from '../../platform/lifecycle/wait.js';
 import type { Logger } from '../../platform/observability/logger.js';
@@ -25,6 +24,7 @@ import type { EventType } from '../events/catalogue.js';
 import { decode, EventDecodingError, typeOf, type Event } from '../events/envelope.js';
 import { createConsumerMetrics } from './consumer-metrics.js';
 import { storeDeadLetter } from './dead-letters.js';
+import { isPermanentFailure } from './permanent-failure.js';
 import { startReplays } from './replay.js';
 
 export interface DeliveredEvent {
@@ -203,16 +203,4 @@ export function createConsumer(options: ConsumerOptions): Role {
 
 function isInfrastructureFailure(error: unknown): boolean {
   return isTransientDatabaseError(error) || (error instanceof FleetgraphError && error.code === 'UNAVAILABLE');
-}
-
-/** Codes of errors that say what is wrong with the event itself. */
-const faultsOfEvents: ReadonlySet<string> = new Set(['BAD_USER_INPUT', 'PAYLOAD_TOO_LARGE', 'FORBIDDEN']);
-
-/** SQLSTATE class 22, data exception: a value that no statement can store (PostgreSQL, appendix A). */
-const dataException = /^22...$/;
-
-/** Whether handling the same event again fails in the same way. */
-function isPermanentFailure(error: unknown): boolean {
-  if (error instanceof FleetgraphError) return faultsOfEvents.has(error.code);
-  return error instanceof ZodError || dataException.test(codeOf(error) ?? '');
 }

@@ -8,6 +8,9 @@ export function storable(text: string): string {
   return text.toWellFormed().replaceAll('\u0000', '\uFFFD');
 }
 
+/** A tenant is shorter. The column is indexed, and an index takes no text of any length. */
+const maxTenantLength = 256;
+
 const storableOrNull = (text: string | undefined): string | null => (text === undefined ? null : storable(text));
 
 /** Writes a record that could not be processed, with cause and attempts. Writing it again has no effect. */
@@ -31,7 +34,7 @@ export async function storeDeadLetter(
       JSON.stringify(
         Object.fromEntries(Object.entries(record.headers).map(([name, value]) => [storable(name), storable(value)])),
       ),
-      storableOrNull(record.headers['ce_tenant']),
+      storableOrNull(record.headers['ce_tenant']?.slice(0, maxTenantLength)),
       storableOrNull(record.headers['ce_type']),
       storable(messageOf(cause)),
       storableOrNull(cause instanceof Error ? cause.stack : undefined),

@@ -1,4 +1,4 @@
-import { codeOf } from '../errors.js';
+import { causesOf, codesOf } from './error-codes.js';
 
 /** Node.js errors of a server that is away. */
 const network = new Set([
@@ -18,9 +18,6 @@ const sqlState = /^(08...|53...|57P0.|40001|40P01|55P03|25P03|58...)$/;
 /** Prisma: can't reach, timed out, server closed, pool timeout, write conflict (https://pris.ly/d/error-reference). */
 const prisma = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2034']);
 
-/** Prisma has no code of its own for most SQLSTATEs: it names them in the message alone. */
-const sqlStateInMessage = /\bCode: `([0-9A-Z]{5})`/;
-
 /** `query_timeout` has passed without an answer; the driver gives it no code. */
 export function isReadTimeout(error: unknown): error is Error {
   return error instanceof Error && error.message === 'Query read timeout';
@@ -28,10 +25,8 @@ export function isReadTimeout(error: unknown): error is Error {
 
 /** Whether the same call may succeed later: the database is away or busy, nothing is wrong with what was asked. */
 export function isTransientDatabaseError(error: unknown): boolean {
-  for (let cause: unknown = error, depth = 0; cause !== undefined && cause !== null && depth < 5; depth += 1) {
-    const named = cause instanceof Error ? sqlStateInMessage.exec(cause.message)?.[1] : undefined;
-    for (const code of [codeOf(cause), named])
-      if (code !== undefined && (network.has(code) || sqlState.test(code) || prisma.has(code))) return true;
+  for (const cause of causesOf(error)) {
+    if (codesOf(cause).some((code) => network.has(code) || sqlState.test(code) || prisma.has(code))) return true;
     if (isReadTimeout(cause)) return true;
     if (
       cause instanceof Error &&
@@ -40,7 +35,6 @@ export function isTransientDatabaseError(error: unknown): boolean {
       )
     )
       return true;
-    cause = cause instanceof Error ? cause.cause : undefined;
   }
   return false;
 }

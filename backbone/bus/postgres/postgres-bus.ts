@@ -10,8 +10,9 @@
  */
 import type { Registry } from 'prom-client';
 import type pg from 'pg';
+import { isPermanentDatabaseError } from '../../../platform/database/permanent.js';
 import { isTransientDatabaseError } from '../../../platform/database/transient.js';
-import { codeOf, FleetgraphError, messageOf } from '../../../platform/errors.js';
+import { FleetgraphError, messageOf } from '../../../platform/errors.js';
 import type { Logger } from '../../../platform/observability/logger.js';
 import { createBusMetrics } from '../bus-metrics.js';
 import type { EventBus, Subscription } from '../event-bus.js';
@@ -174,8 +175,7 @@ export function createPostgresBus(options: PostgresBusOptions): EventBus {
   };
 }
 
-/** SQLSTATE class 22, data exception, and 54000, program limit exceeded: the same records would be refused again. */
 function publishFault(error: unknown): PublishFault {
-  if (/^(22...|54000)$/.test(codeOf(error) ?? '')) return 'content';
+  if (isPermanentDatabaseError(error)) return 'content';
   return isTransientDatabaseError(error) || /timeout/i.test(messageOf(error)) ? 'away' : 'defect';
 }

@@ -77,6 +77,20 @@ describe.each(backbones)('a consumer on %s', (backbone) => {
       },
     ],
     ['has a value that the database can not store', () => world.database.pool.query("SELECT '12x'::int") as never],
+    [
+      'breaks a constraint, whatever the error is wrapped in',
+      async () => {
+        try {
+          await world.database.pool.query(
+            "INSERT INTO bus.topics (name, partitions, retention_ms) VALUES ('t', null, 1)",
+          );
+        } catch (cause) {
+          throw new Error('The topic was not written.', { cause });
+        }
+        throw new Error('The topic was written.');
+      },
+    ],
+    ['has a time that is none', () => new Date(Number.NaN).toISOString() as never],
     ['is not of its schema', () => z.string().parse(12) as never],
   ])('an event that %s is a dead letter at once: no other waits for it', async (_what, fail) => {
     const taken: string[] = [];

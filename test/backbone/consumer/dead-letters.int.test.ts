@@ -1,4 +1,5 @@
 /** Dead letters: whatever a record holds, it can be put aside, once, with what is needed to see why. */
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { BusRecord } from '../../../backbone/bus/event-bus.js';
 import { purgeSettledLetters } from '../../../backbone/consumer/dead-letter-retention.js';
@@ -79,6 +80,14 @@ test.each([['a string'], [undefined], [null], [{ code: 42 }]])(
 
 test('a record without attributes has neither tenant nor type', async () => {
   expect(await buried({ headers: {} }, 'no')).toMatchObject({ tenant: null, type: null, headers: {} });
+});
+
+test('a tenant that is longer than any is cut off: the record is kept, and its headers are whole', async () => {
+  const tenant = Array.from({ length: 400 }, () => randomUUID()).join('');
+  expect(await buried({ headers: { ce_tenant: tenant } }, 'no')).toMatchObject({
+    tenant: tenant.slice(0, 256),
+    headers: { ce_tenant: tenant },
+  });
 });
 
 test('the same record buried again stays one dead letter, the first; for another consumer it is another', async () => {

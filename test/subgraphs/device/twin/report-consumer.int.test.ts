@@ -151,15 +151,22 @@ describe('what a device reports', () => {
     expect(Date.parse(after?.updatedAt ?? '')).toBeGreaterThanOrEqual(Date.parse(device.updatedAt));
   });
 
-  it('goes to the dead letters when it can not be kept, and what comes after it is heard', async () => {
-    const id = await newDevice();
-    await report(id, 0, { kept: 'x'.repeat(40_000) });
-    expect(await twinOf(id)).toMatchObject({ version: 1 });
-    await report(id, 1_000, { more: 'y'.repeat(40_000) });
-    await report(id, 2_000, { small: 1 });
-    // Three tries of the consumer lie between: at once, after one second and after two.
+  it('goes to the dead letters at the first attempt when the state would be too large, and holds up nobody', async () => {
+    const [full, other] = [await newDevice(), await newDevice()];
+    await report(full, 0, { kept: 'x'.repeat(40_000) });
+    expect(await twinOf(full)).toMatchObject({ version: 1 });
+    for (let n = 1; n <= 5; n += 1) {
+      await report(full, n * 1_000, { more: 'y'.repeat(40_000) });
+      await report(other, n * 1_000, { n });
+    }
+    await report(full, 6_000, { small: 1 });
     await world.heard();
-    expect(await twinOf(id)).toEqual({ values: { kept: 'x'.repeat(40_000), small: 1 }, version: 2, at: at(2_000) });
-    expect(await world.deadLetters(id)).toBe(1);
-  }, 30_000);
+    expect(await twinOf(full)).toEqual({ values: { kept: 'x'.repeat(40_000), small: 1 }, version: 2, at: at(6_000) });
+    expect(await twinOf(other)).toMatchObject({ values: { n: 5 }, version: 5 });
+    const { rows } = await world.database.pool.query<{ attempts: number }>(
+      'SELECT attempts FROM dead_letters.dead_letters WHERE key = $1',
+      [full],
+    );
+    expect(rows.map(({ attempts }) => attempts)).toEqual([1, 1, 1, 1, 1]);
+  });
 });
