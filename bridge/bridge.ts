@@ -65,6 +65,7 @@ export function createBridgeRole(options: BridgeRoleOptions): ServiceRole & { mq
     publisher,
     clock: createArrivalClock(),
     limits: { maxFutureMs, maxPayloadBytes, maxAgeMs: retentionDays * 86_400_000 },
+    log,
   });
   const devices = createDeviceCache(directory);
   const service = { name: 'bridge', host: config.host, port: config.ports.bridge };

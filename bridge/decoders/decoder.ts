@@ -29,8 +29,7 @@ export const rejectionReasons = {
   wrong_type: 'A value is not of the kind that its metric has.',
   not_finite: 'A number is too large to be one.',
   text_too_long: 'A text has more than 1,024 characters, or a character that can not be stored.',
-  not_storable:
-    'A state, an event or an answer is too large or nested too deep, or has a character that can not be stored.',
+  not_storable: 'What was sent is too large or nested too deep to be kept, or has a character that can not be stored.',
   bad_metric_name: 'A metric has a name that is empty, too long, or has a character that can not be stored.',
   too_many_readings: 'A message has more than 1,000 readings.',
   bad_timestamp: 'A timestamp is not a number of milliseconds since 1970.',

@@ -19,13 +19,13 @@ import {
   type UpChannel,
 } from '../../../backbone/devices/device-topics.js';
 import type { Config } from '../../../platform/config/config.js';
-import { FleetgraphError, messageOf, StartupError } from '../../../platform/errors.js';
+import { messageOf, StartupError } from '../../../platform/errors.js';
 import { backoffMs, pause } from '../../../platform/lifecycle/wait.js';
 import type { Logger } from '../../../platform/observability/logger.js';
 import { createOutageLog } from '../../../platform/observability/outage-log.js';
 import type { BridgeMetrics } from '../../bridge-metrics.js';
 import { isObject, parseJson, RejectedPayload } from '../../decoders/decoder.js';
-import type { Intake } from '../../intake/intake.js';
+import { refusalOf, type Intake } from '../../intake/intake.js';
 import type { Rejections } from '../../intake/rejections.js';
 import { brokerEventTopics, createEventWatch, parseBrokerEvent, type BrokerEvent } from '../broker-events.js';
 import type { DeviceBroker, DownListeners } from '../device-broker.js';
@@ -250,13 +250,6 @@ function loginOf({ username, password, caFile }: Config['mqtt']): Pick<IClientOp
   } catch (error) {
     throw new StartupError(`MQTT_CA_FILE can't be read: ${messageOf(error)}.`, { cause: error });
   }
-}
-
-/** Why a message is dropped; undefined if it may be taken later. What would fail each time must not block what is behind it. */
-function refusalOf(error: unknown): RejectedPayload | undefined {
-  if (error instanceof RejectedPayload) return error;
-  if (error instanceof FleetgraphError && error.code === 'UNAVAILABLE') return undefined;
-  return new RejectedPayload('not_storable', messageOf(error));
 }
 
 /** Whether it connected, perhaps to a session that was kept, or listens where something waits for it. */
