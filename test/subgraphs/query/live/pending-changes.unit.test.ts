@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createBoundedChanges, createConflatingChanges } from '../../../../subgraphs/query/live/pending-changes.js';
@@ -62,6 +63,14 @@ test('bounded: gives everything in order while at most `max` wait', async () => 
   }
   expect(taken).toEqual(Array.from({ length: 4_998 }, (_, n) => BigInt(n + 1)));
   expect(pending.overflowed()).toBe(false);
+});
+
+test('bounded: an overflow has the code that the schema promises to slow clients', async () => {
+  const schema = await readFile('subgraphs/query/schema.graphql', 'utf8');
+  const promised = /falls too far behind gets the error `([A-Z_]+)`/.exec(schema)?.[1];
+  const pending = createBoundedChanges(0);
+  pending.push(deviceChange(1));
+  await expect(pending.take(never)).rejects.toMatchObject({ code: promised });
 });
 
 test('bounded: one too many throws all away and ends with LAGGED, until it is reset', async () => {
