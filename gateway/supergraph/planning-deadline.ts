@@ -23,6 +23,11 @@ export function planningTimeoutError(cause: PlanningTimeout): GraphQLError {
   );
 }
 
+/** Whether an operation was given up because its plan took too long. */
+export function isPlanningTimeout(error: unknown): boolean {
+  return error instanceof GraphQLError && error.originalError instanceof PlanningTimeout;
+}
+
 const context = createContext({ work: undefined });
 const script = new Script('work()');
 

@@ -3,7 +3,7 @@ import { GraphQLError, parse } from 'graphql';
 import { parentPort } from 'node:worker_threads';
 import { messageOf } from '../../../platform/errors.js';
 import { planOperation } from '../plan-operation.js';
-import { PlanningTimeout } from '../planning-deadline.js';
+import { isPlanningTimeout } from '../planning-deadline.js';
 import { buildSupergraph, type Supergraph } from '../supergraph.js';
 import type { PlanningReply, PlanningRequest } from './planning-thread.js';
 
@@ -24,7 +24,7 @@ function replyTo({ slot, supergraphSdl, text, operationName, overrides, timeoutM
       error: {
         message: messageOf(error),
         extensions: known?.extensions,
-        isTimeout: known?.originalError instanceof PlanningTimeout,
+        isTimeout: isPlanningTimeout(error),
       },
     };
   }

@@ -8,13 +8,13 @@
  * 3. There are two threads: what takes longer than `stallMs` in the first goes on in the second. So an operation waits for quick
  *    ones alone, unless it is a slow one itself.
  *
- * The threads start when they are first needed. A text that can't be planned in time is refused, and not planned again
+ * The threads start when they are first needed. A text that can't be planned in time is refused, and not planned again for a while
  * (transports/operations.ts keeps the refusal).
  */
-import { GraphQLError, print, type DocumentNode } from 'graphql';
+import { print, type DocumentNode } from 'graphql';
 import type { Logger } from '../../../platform/observability/logger.js';
 import { planOperation, type PlannedOperation } from '../plan-operation.js';
-import { PlanningTimeout } from '../planning-deadline.js';
+import { isPlanningTimeout } from '../planning-deadline.js';
 import type { Supergraph } from '../supergraph.js';
 import { PlanningThread } from './planning-thread.js';
 
@@ -55,7 +55,7 @@ export function createPlanning({ timeoutMs, log }: { readonly timeoutMs: number;
         try {
           return planOperation(supergraph, document, operationName, overrides);
         } catch (error) {
-          if (!isTimeout(error) || timeoutMs <= stallMs) throw error;
+          if (!isPlanningTimeout(error) || timeoutMs <= stallMs) throw error;
           plannedInThreads.add(supergraph);
           isKnownToBeSlow = true;
           log.info({ stallMs }, 'an operation takes long to plan; operations are planned in threads from now on');
@@ -64,7 +64,7 @@ export function createPlanning({ timeoutMs, log }: { readonly timeoutMs: number;
       const question = { supergraphSdl: supergraph.sdl, text: print(document), operationName, overrides };
       if (isKnownToBeSlow || timeoutMs <= stallMs) return thorough.plan(question);
       return quick.plan(question).catch((error: unknown) => {
-        if (!isTimeout(error)) throw error;
+        if (!isPlanningTimeout(error)) throw error;
         return thorough.plan(question);
       });
     },
@@ -72,8 +72,4 @@ export function createPlanning({ timeoutMs, log }: { readonly timeoutMs: number;
       await Promise.all([quick.close(), thorough.close()]);
     },
   };
-}
-
-function isTimeout(error: unknown): boolean {
-  return error instanceof GraphQLError && error.originalError instanceof PlanningTimeout;
 }

@@ -1,8 +1,9 @@
 import { buildSchema, parse, print, type DocumentNode } from 'graphql';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { createOperationCache } from '../../../gateway/transports/operation-cache.js';
 import { createOperations, type Operations } from '../../../gateway/transports/operations.js';
 import { FleetgraphError } from '../../../platform/errors.js';
+import { PlanningTimeout, planningTimeoutError } from '../../../gateway/supergraph/planning-deadline.js';
 import type { Guards } from '../../../gateway/guards/guards.js';
 import type { Supergraph } from '../../../gateway/supergraph/supergraph.js';
 
@@ -167,6 +168,24 @@ describe.each(['{ a }', 'subscription { a }'])('a plan that takes its time, of %
     await expect(refused).rejects.toThrow('it takes too long');
     expect(() => ask(query)).toThrow('it takes too long');
     expect(plans).toHaveLength(1);
+  });
+
+  test('is made again a minute after it took too long', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    try {
+      const { plans, ask } = plannedLater();
+      const refused = ask(query);
+      plans[0]?.reject(planningTimeoutError(new PlanningTimeout(2_000)));
+      await expect(refused).rejects.toThrow('takes longer than 2000 ms to plan');
+      vi.advanceTimersByTime(59_000);
+      expect(() => ask(query)).toThrow('takes longer than 2000 ms to plan');
+      vi.advanceTimersByTime(2_000);
+      const again = ask(query);
+      plans[1]?.resolve();
+      expect(await again).toBe('planned');
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('is made again if there was no room for it', async () => {
