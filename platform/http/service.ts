@@ -87,7 +87,7 @@ export function createHttpService(options: HttpServiceOptions): FastifyInstance 
   return app;
 }
 
-/** A request that did not come in time, as clients are told. */
+/** The error for a request that did not arrive in time. */
 export function requestTimedOut(timeoutMs: number): FleetgraphError {
   return new FleetgraphError(
     'BAD_USER_INPUT',

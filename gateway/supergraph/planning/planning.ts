@@ -4,7 +4,7 @@
  *
  * 1. An operation is planned where it is asked for, for at most `stallMs`.
  * 2. One that takes longer is planned in a thread. So are, from then on, all operations on that supergraph: the planner that was
- *    interrupted would have to be built anew.
+ *    interrupted would have to be built again.
  * 3. There are two threads: what takes longer than `stallMs` in the first goes on in the second. So an operation waits for quick
  *    ones alone, unless it is a slow one itself.
  *
