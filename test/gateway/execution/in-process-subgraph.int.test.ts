@@ -12,7 +12,8 @@ import { createTestIssuer } from '../../world/identity.js';
 const typeDefs = `extend schema @link(url: "https://specs.apollo.dev/federation/v2.5", import: ["@key", "@requiresScopes"])
   scalar federation__Scope
   type Query { name: String @requiresScopes(scopes: [["device:read"]]) }
-  type Device @key(fields: "id") { id: ID! name: String hangs: String }`;
+  directive @referenceScopes(scopes: [[String!]!]!) on OBJECT
+  type Device @key(fields: "id") @referenceScopes(scopes: [["device:read"]]) { id: ID! name: String hangs: String }`;
 const issuer = await createTestIssuer();
 const schema = createSubgraphSchema(typeDefs, {
   Query: { name: (_root: unknown, _args: unknown, { identity }: { identity: { tenant: string } }) => identity.tenant },
