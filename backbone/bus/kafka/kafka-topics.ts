@@ -34,6 +34,31 @@ const maxMessageBytes = 8 * 2 ** 20;
 /** A new leader is chosen within a few seconds; who asks at the start of a role has until then. */
 const leadershipWaitMs = 15_000;
 
+/** A topic that another process has just made is not known to every broker yet. */
+const knownWithinMs = 15_000;
+
+/** @returns undefined if the broker that was asked knows no such topic */
+async function countPartitions(admin: Admin, topic: string): Promise<number | undefined> {
+  try {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    const count = topics.find(({ name }) => name === topic)?.partitions.length ?? 0;
+    return count > 0 ? count : undefined;
+  } catch (error) {
+    if (/^(UNKNOWN_TOPIC_OR_PARTITION|INVALID_TOPIC_EXCEPTION)$/.test(protocolErrorOf(error) ?? '')) return undefined;
+    throw error;
+  }
+}
+
+/** Resolves when the topic can be used. @throws FleetgraphError UNAVAILABLE if that takes too long */
+async function untilKnown(admin: Admin, topic: string): Promise<void> {
+  const deadlineMs = performance.now() + knownWithinMs;
+  for (let attempt = 0; (await countPartitions(admin, topic)) === undefined; attempt += 1) {
+    if (performance.now() > deadlineMs)
+      throw new FleetgraphError('UNAVAILABLE', `The topic ${topic} was made and is not known yet. Try again later.`);
+    await pause(50 + backoffMs(attempt, 50, 1_000));
+  }
+}
+
 export function createKafkaTopics(createKafka: CreateKafka, settings: TopicSettings): KafkaTopics {
   const { prefix } = settings;
   let connecting: Promise<Admin> | undefined;
@@ -140,16 +165,12 @@ export function createKafkaTopics(createKafka: CreateKafka, settings: TopicSetti
             ],
           });
         }
+        for (const { name } of topics) await untilKnown(admin, prefix + name);
       }),
     partitionCount: (topic) =>
       available(async (admin) => {
-        try {
-          const { topics } = await admin.fetchTopicMetadata({ topics: [prefix + topic] });
-          const found = topics.find(({ name }) => name === prefix + topic);
-          if (found !== undefined && found.partitions.length > 0) return found.partitions.length;
-        } catch (error) {
-          if (!/^(UNKNOWN_TOPIC_OR_PARTITION|INVALID_TOPIC_EXCEPTION)$/.test(protocolErrorOf(error) ?? '')) throw error;
-        }
+        const count = await countPartitions(admin, prefix + topic);
+        if (count !== undefined) return count;
         throw new FleetgraphError(
           'INTERNAL_SERVER_ERROR',
           `The topic ${topic} does not exist. Make it with ensureTopics first.`,
